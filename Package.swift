@@ -1,0 +1,79 @@
+// swift-tools-version: 6.2
+// The targets of the gateway and the direction of their dependencies. A provider is one target that
+// depends on TokenKit alone; adding one is one folder, one line here, one line in the gateway's registry.
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+func library(_ name: String, path: String? = nil, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, path: path ?? "Sources/\(name)", swiftSettings: strict)
+}
+
+func systemLibrary(_ name: String, pkgConfig: String, apt: String) -> Target {
+  .systemLibrary(name: name, path: "Sources/C/\(name)", pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
+}
+
+let providers: [Target.Dependency] = ["VinIDProvider", "MisaCukcukProvider", "OAuth2Provider"]
+
+let package = Package(
+  name: "gateway",
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    // C libraries: header shims, and typed wrappers for variadics and macros.
+    .systemLibrary(name: "CLinux", path: "Sources/C/CLinux"),
+    systemLibrary("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
+    systemLibrary("CCares", pkgConfig: "libcares", apt: "libc-ares-dev"),
+    systemLibrary("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+    systemLibrary("CExpat", pkgConfig: "expat", apt: "libexpat1-dev"),
+    systemLibrary("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
+
+    // The core.
+    library("HTTPWire"),
+    library("EventLoop", ["CLinux", "COpenSSL", "CCares"]),
+    library("TokenKit"),
+    library("TokenService", ["TokenKit", "EventLoop", "CCurl", "CSQLite", "COpenSSL"]),
+    library(
+      "Gateway",
+      ["HTTPWire", "EventLoop", "TokenKit", "TokenService", .product(name: "Logging", package: "swift-log")]),
+
+    // Token APIs.
+    library("VinIDProvider", path: "Sources/Providers/VinID", ["TokenKit"]),
+    library("MisaCukcukProvider", path: "Sources/Providers/MisaCukcuk", ["TokenKit", "CExpat"]),
+    library("OAuth2Provider", path: "Sources/Providers/OAuth2", ["TokenKit"]),
+
+    // Command lines.
+    .executableTarget(
+      name: "gateway",
+      dependencies: ["Gateway", .product(name: "ArgumentParser", package: "swift-argument-parser")] + providers,
+      path: "Sources/gateway", swiftSettings: strict),
+    .executableTarget(
+      name: "gateway-sandbox",
+      dependencies: ["GatewayTesting", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      path: "Sources/gateway-sandbox", swiftSettings: strict),
+    library("GatewayTesting", ["HTTPWire", "EventLoop", "TokenKit"]),
+
+    // Tests.
+    tests("HTTPWireTests", ["HTTPWire"]),
+    tests("EventLoopTests", ["EventLoop"]),
+    tests("TokenKitTests", ["TokenKit", "GatewayTesting"]),
+    tests("ProviderTests", ["TokenKit", "GatewayTesting"] + providers),
+    tests("TokenServiceTests", ["TokenService", "TokenKit", "EventLoop", "GatewayTesting"]),
+    tests("GatewayTests", ["Gateway", "GatewayTesting"] + providers),
+    tests("EndToEndTests", ["GatewayTesting", "EventLoop", "gateway", "gateway-sandbox"]),
+  ]
+)

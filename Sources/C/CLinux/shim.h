@@ -1,0 +1,86 @@
+// What the Glibc module does not show: epoll without its pointer union, accept4, signalfd, eventfd, prctl.
+#pragma once
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+// struct epoll_event holds a pointer in a union, which Swift counts as unsafe: this is the same layout in integers.
+typedef struct __attribute__((packed)) {
+  uint32_t events;
+  uint64_t data;
+} linux_epoll_event;
+_Static_assert(sizeof(linux_epoll_event) == sizeof(struct epoll_event), "the layouts must agree");
+
+static const uint32_t LINUX_EPOLLIN = EPOLLIN, LINUX_EPOLLOUT = EPOLLOUT, LINUX_EPOLLERR = EPOLLERR,
+                      LINUX_EPOLLHUP = EPOLLHUP, LINUX_EPOLLRDHUP = EPOLLRDHUP, LINUX_EPOLLET = EPOLLET,
+                      LINUX_EPOLLEXCLUSIVE = EPOLLEXCLUSIVE;
+
+static inline int linux_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+static inline int linux_epoll_add(int epfd, int fd, uint32_t events, uint64_t data) {
+  struct epoll_event event = {.events = events, .data.u64 = data};
+  return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event);
+}
+static inline int linux_epoll_modify(int epfd, int fd, uint32_t events, uint64_t data) {
+  struct epoll_event event = {.events = events, .data.u64 = data};
+  return epoll_ctl(epfd, EPOLL_CTL_MOD, fd, &event);
+}
+static inline int linux_epoll_remove(int epfd, int fd) { return epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL); }
+static inline int linux_epoll_wait(int epfd, linux_epoll_event *events, int capacity, int timeout_ms) {
+  return epoll_wait(epfd, (struct epoll_event *)events, capacity, timeout_ms);
+}
+static inline int linux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+static inline int linux_accept(int fd, struct sockaddr_storage *address, socklen_t *length) {
+  return accept4(fd, (struct sockaddr *)address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+static inline int linux_signalfd(const int *signals, int count) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+  return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+// Blocks the signals in the calling thread and in every thread that it starts from then on.
+static inline int linux_block_signals(const int *signals, int count) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+  return pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+// The number of the next pending signal, 0 when there is none, -1 with errno set on failure.
+static inline int linux_read_signal(int fd) {
+  struct signalfd_siginfo info;
+  ssize_t n = read(fd, &info, sizeof info);
+  if (n == (ssize_t)sizeof info) return (int)info.ssi_signo;
+  return (n < 0 && errno == EAGAIN) ? 0 : -1;
+}
+static inline int64_t linux_boottime_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_BOOTTIME, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+static inline int64_t linux_realtime_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+static inline int linux_set_dumpable(int on) { return prctl(PR_SET_DUMPABLE, on, 0, 0, 0); }
+static inline ssize_t linux_send2(int fd, const void *a, size_t an, const void *b, size_t bn) {
+  struct iovec parts[2] = {{(void *)a, an}, {(void *)b, bn}};
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+  return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
