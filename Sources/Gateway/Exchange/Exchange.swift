@@ -1,0 +1,414 @@
+// One request and its response: carries out what `ExchangeStateMachine` decides, between a downstream channel, an
+// upstream channel and the lease cache. It knows neither sockets nor the wire version.
+internal import EventLoop
+internal import HTTPWire
+internal import TokenKit
+
+/// Confined to its loop. Taken from the worker's store of exchanges and given back at its end, so that a request
+/// allocates nothing.
+final class Exchange: TimerHandler {
+  unowned let worker: Worker
+  private var timer: TimerWheel.Timer?
+
+  // The request.
+  var request = RequestHead()
+  private(set) var requestBytes: ByteBuffer
+  private(set) var plan: RoutePlan
+  private(set) var peer: SocketAddress = .unix(path: "")
+  /// The path as it is forwarded, without the query: a part of the request's bytes.
+  private(set) var forwardedPath: ByteRange = .empty
+  private var body = RequestBody(willFit: true)
+  private var keepLimit = 0
+
+  // The attempt.
+  private var machine = ExchangeStateMachine()
+  private var downstream: (any DownstreamChannel)?
+  private var upstream: (any UpstreamChannel)?
+  private(set) var lease: Lease?
+  private var hasWritten = false
+  private var hasResponseByte = false
+  private var isEndSent = false
+  private var hasSentContinue = false
+  private var held: HeldResponse?
+  private var isBodyPaused = false
+  private var isBeginning = false
+  private var isResponsePaused = false
+
+  // Where it waits.
+  /// What it asked the lease cache for, while it is parked.
+  var parkedFor: LeaseWant.Cause?
+  /// Its place among those that wait for a connection.
+  var connectTicket: ConnectTicket?
+
+  init(_ worker: Worker) {
+    self.worker = worker
+    plan = worker.noRoute
+    requestBytes = ByteBuffer(capacity: 2048)
+    timer = worker.loop.timers.make(self)
+  }
+
+  /// Ends its use for good: the worker keeps enough others.
+  func discard() {
+    if let timer { worker.loop.timers.release(timer) }
+    timer = nil
+  }
+
+  // MARK: The caller's side
+
+  /// Begins with the head in `request`, which was parsed from `bytes`.
+  func begin(
+    _ bytes: Span<UInt8>, _ plan: RoutePlan, path: ByteRange, peer: SocketAddress, _ downstream: any DownstreamChannel
+  ) {
+    requestBytes.removeAll()
+    requestBytes.append(bytes.extracting(0..<request.count))
+    self.plan = plan
+    self.peer = peer
+    forwardedPath = path
+    self.downstream = downstream
+    machine = ExchangeStateMachine()
+    keepLimit = plan.replayBody
+    var willFit = true
+    if case .length(let length) = request.framing { willFit = length <= UInt64(keepLimit) }
+    body = RequestBody(willFit: willFit)
+    body.isComplete = request.framing == .none || request.framing == .length(0)
+    hasSentContinue = false
+    resetAttempt()
+
+    isBeginning = true
+    guard let credential = plan.credential else {
+      perform(machine.start(hasLease: true, mayPark: false))
+      isBeginning = false
+      return
+    }
+    lease = worker.leases.usable(credential)
+    // While a server that kills old tokens is about to rotate, what could not be sent twice waits for the new one.
+    if !willFit, worker.leases.isHolding(credential) { lease = nil }
+    perform(machine.start(hasLease: lease != nil, mayPark: worker.leases.mayPark(credential)))
+    isBeginning = false
+  }
+
+  private func resetAttempt() {
+    hasWritten = false
+    hasResponseByte = false
+    isEndSent = false
+    isResponsePaused = false
+  }
+
+  func requestData(_ bytes: Span<UInt8>) {
+    let isSending = upstream != nil && machine.state != .held
+    body.append(bytes, limit: keepLimit, waiting: !isSending && machine.state != .held, worker.loop, worker.replay)
+    if body.received > plan.requestBody { return perform(machine.bodyTooLarge()) }
+    if machine.state == .held {
+      if !body.isWhole { perform(machine.bodyLost()) }
+      return
+    }
+    guard isSending, let upstream else {
+      if body.keptCount >= keepLimit { pauseBody() }
+      return
+    }
+    if machine.state == .awaitingHead || machine.state == .responding {
+      if machine.state == .awaitingHead { arm(plan.streamIdleTimeout) }
+      upstream.sendData(bytes)
+      if upstream.hasBacklog { pauseBody() }
+    }
+  }
+
+  func requestEnd(trailers: [Field], _ bytes: Span<UInt8>) {
+    body.isComplete = true
+    guard let upstream, machine.state == .awaitingHead || machine.state == .responding else { return }
+    upstream.sendTrailers(trailers, bytes)
+    endRequest(upstream)
+  }
+
+  private func endRequest(_ upstream: any UpstreamChannel) {
+    upstream.sendEnd()
+    isEndSent = true
+    if machine.state == .awaitingHead { arm(plan.responseHeadTimeout) }
+  }
+
+  /// The caller's bytes of this turn were all delivered.
+  func flushRequest() { upstream?.flush() }
+
+  /// The caller has taken all of the response that was there.
+  func downstreamDrained() {
+    guard isResponsePaused else { return }
+    isResponsePaused = false
+    if machine.state == .responding { arm(plan.streamIdleTimeout) }
+    upstream?.resumeResponse()
+  }
+
+  func downstreamGone() { perform(machine.downstreamGone()) }
+
+  /// Whether the caller has sent its whole request.
+  var isRequestComplete: Bool { body.isComplete }
+
+  private func pauseBody() {
+    if isBodyPaused { return }
+    isBodyPaused = true
+    downstream?.pauseBody()
+  }
+
+  private func resumeBody() {
+    if !isBodyPaused { return }
+    isBodyPaused = false
+    downstream?.resumeBody()
+  }
+
+  // MARK: The token's side
+
+  func leaseArrived(_ lease: Lease) {
+    parkedFor = nil
+    self.lease = lease
+    perform(machine.leaseArrived())
+  }
+
+  func leaseFailed(_ error: GatewayError) {
+    parkedFor = nil
+    perform(machine.leaseFailed(error))
+  }
+
+  // MARK: The upstream's side
+
+  func connected(_ channel: any UpstreamChannel) {
+    connectTicket = nil
+    upstream = channel
+    let action = machine.connected()
+    if action == .none {
+      upstream = nil
+      channel.letGo()
+    } else {
+      perform(action)
+    }
+  }
+
+  func connectFailed(_ error: GatewayError) {
+    connectTicket = nil
+    perform(machine.connectFailed(error))
+  }
+
+  func upstreamDrained() {
+    if machine.state == .awaitingHead, !isEndSent { arm(plan.streamIdleTimeout) }
+    resumeBody()
+  }
+
+  func informational(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
+    hasResponseByte = true
+    if machine.state != .awaitingHead || request.minorVersion == 0 { return }
+    if head.status == 100 {
+      if hasSentContinue || !request.expectsContinue { return }
+      hasSentContinue = true
+    }
+    downstream?.sendInformational(head, bytes)
+    downstream?.flush()
+  }
+
+  func responseHead(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
+    hasResponseByte = true
+    let rejection = plan.rejects(head.status) ? judge(head, bytes) : nil
+    noteVerdict(isRejection: rejection != nil)
+    let action = machine.head(rejection)
+    switch action {
+    case .forward(let refreshing):
+      if refreshing { worker.leases.refresh(plan, lease) }
+      forward(head, bytes)
+    case .hold:
+      held = HeldResponse(head, bytes, worker.loop)
+      perform(action)
+    default: perform(action)
+    }
+  }
+
+  private func judge(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) -> ExchangeStateMachine.Rejection? {
+    guard let credential = plan.credential, let lease else { return nil }
+    let current = worker.leases.usable(credential)
+    return ExchangeStateMachine.Rejection(
+      mayBeCured: Challenge.mayBeCured(head, bytes), bodyIsHeld: body.isWhole,
+      newerLeaseIsHere: current != nil && current?.generation != lease.generation,
+      mayPark: worker.leases.mayPark(credential))
+  }
+
+  /// Tells the control loop what it counts on: that a lease was accepted, that a route refuses fresh ones.
+  private func noteVerdict(isRejection: Bool) {
+    guard let credential = plan.credential, let lease else { return }
+    if isRejection {
+      if machine.hasReplayed { worker.leases.replayRejected(credential, plan) }
+    } else {
+      worker.leases.accepted(credential, lease, plan)
+    }
+  }
+
+  private func forward(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
+    arm(plan.streamIdleTimeout)
+    downstream?.sendHead(head, bytes)
+  }
+
+  func responseData(_ bytes: Span<UInt8>) {
+    if machine.state == .responding {
+      guard let downstream else { return }
+      downstream.sendData(bytes)
+      if downstream.hasBacklog { pauseResponse() }
+      return
+    }
+    guard machine.state == .held, held != nil else { return }
+    held?.body.append(bytes)
+    if let held, held.body.count >= HeldResponse.bodyLimit { pauseResponse() }
+  }
+
+  private func pauseResponse() {
+    if isResponsePaused { return }
+    isResponsePaused = true
+    // A caller that does not read is judged by its own minimum rate, not by the upstream's silence.
+    disarm()
+    upstream?.pauseResponse()
+  }
+
+  func responseTrailers(_ fields: [Field], _ bytes: Span<UInt8>) {
+    if machine.state == .responding { downstream?.sendTrailers(fields, bytes) }
+  }
+
+  /// The response is whole. The channel lets go of the exchange by itself.
+  func responseEnd() {
+    if machine.state == .held {
+      held?.hasEnded = true
+      return
+    }
+    guard machine.state == .responding else { return }
+    machine.responseEnded()
+    finishResponse()
+  }
+
+  private func finishResponse() {
+    let downstream = self.downstream
+    let channel = upstream
+    upstream = nil
+    channel?.letGo()
+    release()
+    downstream?.sendEnd()
+  }
+
+  /// The upstream's bytes of this turn were all delivered.
+  func flushResponse() {
+    guard let downstream else { return }
+    if machine.state == .responding { arm(plan.streamIdleTimeout) }
+    downstream.flush()
+    if downstream.hasBacklog, machine.state == .responding { pauseResponse() }
+  }
+
+  /// The channel is closed already.
+  func upstreamFailed(_ error: GatewayError) {
+    upstream = nil
+    held?.isCut = true
+    let maySendAgain = !hasWritten || (request.method.isIdempotent && body.isWhole)
+    perform(machine.upstreamFailed(error, mayResend: maySendAgain && !hasResponseByte))
+  }
+
+  // MARK: Actions
+
+  private func perform(_ action: ExchangeStateMachine.Action) {
+    switch action {
+    case .none: break
+    case .park: park(.missing)
+    case .hold: park(.rejected(route: plan.index))
+    case .connect(let fresh): connect(fresh: fresh)
+    case .send: send()
+    case .replay:
+      held?.release(worker.loop)
+      held = nil
+      let old = upstream
+      upstream = nil
+      old?.letGo()
+      if let credential = plan.credential { lease = worker.leases.usable(credential) ?? lease }
+      connect(fresh: false)
+    case .releaseHeld: releaseHeld()
+    case .fail(let error):
+      let downstream = self.downstream
+      end()
+      downstream?.answer(error.about(plan))
+    case .truncate:
+      let downstream = self.downstream
+      end()
+      downstream?.truncate()
+    case .abort: end()
+    // Decided where the head is at hand.
+    case .forward: break
+    }
+  }
+
+  private func park(_ cause: LeaseWant.Cause) {
+    guard let credential = plan.credential else { return }
+    arm(plan.parkTimeout)
+    worker.leases.park(self, credential, cause)
+  }
+
+  private func connect(fresh: Bool) {
+    resetAttempt()
+    arm(plan.connectTimeout)
+    worker.pools[plan.upstream].acquire(for: self, fresh: fresh, onlyRecent: !request.method.isIdempotent)
+  }
+
+  private func send() {
+    guard let upstream else { return }
+    hasWritten = true
+    arm(body.isComplete ? plan.responseHeadTimeout : plan.streamIdleTimeout)
+    upstream.sendHead(of: self)
+    if let kept = body.kept { kept.withSpan { upstream.sendData($0) } }
+    body.sent(worker.loop, worker.replay)
+    if body.isComplete { endRequest(upstream) }
+    // Head and body leave in one piece when they came in one: the flush follows when the caller's bytes are read.
+    if isBeginning { return }
+    upstream.flush()
+    if !upstream.hasBacklog { resumeBody() }
+  }
+
+  /// Passes the kept 401 on, unchanged, and goes on reading where it was paused.
+  private func releaseHeld() {
+    worker.leases.remove(self)
+    guard let response = held else { return }
+    held = nil
+    response.headBytes.withSpan { forward(response.head, $0) }
+    response.body.withSpan { bytes in
+      if bytes.count > 0 { downstream?.sendData(bytes) }
+    }
+    response.release(worker.loop)
+    if response.hasEnded {
+      machine.responseEnded()
+      finishResponse()
+    } else if response.isCut || upstream == nil {
+      perform(machine.upstreamFailed(GatewayError(.connectionTerminated), mayResend: false))
+    } else {
+      downstream?.flush()
+      if isResponsePaused, downstream?.hasBacklog == false { downstreamDrained() }
+    }
+  }
+
+  /// Stops everything at once: the upstream request is aborted.
+  private func end() {
+    let channel = upstream
+    upstream = nil
+    channel?.letGo()
+    release()
+  }
+
+  private func release() {
+    disarm()
+    worker.leases.remove(self)
+    if let ticket = connectTicket { worker.pools[plan.upstream].cancel(ticket) }
+    connectTicket = nil
+    held?.release(worker.loop)
+    held = nil
+    body.release(worker.loop, worker.replay)
+    lease = nil
+    downstream = nil
+    isBodyPaused = false
+  }
+
+  // MARK: Deadlines
+
+  private func arm(_ nanoseconds: Int64) {
+    if let timer { worker.loop.timers.schedule(timer, at: worker.loop.now + nanoseconds) }
+  }
+
+  private func disarm() { if let timer { worker.loop.timers.disarm(timer) } }
+
+  func timerFired(_ timer: TimerWheel.Timer) { perform(machine.timedOut()) }
+}
