@@ -2,6 +2,7 @@
 // credential's last.
 internal import EventLoop
 internal import HTTPWire
+internal import TokenKit
 
 enum RequestWriter {
   /// Fields that are written here rather than copied.
@@ -13,18 +14,19 @@ enum RequestWriter {
 
   static func write(_ exchange: Exchange, to stream: Stream) {
     let plan = exchange.plan
+    let host = plan.host
     let worker = exchange.worker
     let forwarding = worker.forwarding
     let isTrusted = worker.isTrustedProxy(exchange.peer)
     exchange.requestBytes.withSpan { bytes in
       let authority = bytes.extracting(exchange.request.authority.range)
-      let rendered = exchange.lease?.rendered.count ?? 0
+      let rendered = exchange.lease?.rendered
       let capacity =
         HeadWriter.capacity(of: exchange.request.fields) + exchange.request.count + plan.basePath.count
-        + plan.host.count + 2 * authority.count + rendered + forwarding.via.count + 512
+        + plan.host.count + 2 * authority.count + (rendered?.count ?? 0) + forwarding.via.count + 512
       stream.write(capacity: capacity) { out in
         writeRequestLine(exchange, bytes, &out)
-        HeadWriter.writeField(name: "Host", value: plan.preservesHost ? authority : plan.host.span, into: &out)
+        HeadWriter.writeField(name: "Host", value: plan.preservesHost ? authority : host.span, into: &out)
         HeadWriter.writeFields(exchange.request.fields, of: bytes, skipping: rewritten, into: &out)
         writeForwarding(exchange, bytes, isTrusted: isTrusted, &out)
         if exchange.request.acceptsTrailers { out.append("TE: trailers\r\nConnection: TE\r\n") }
@@ -34,7 +36,7 @@ enum RequestWriter {
         case .chunked: out.append(HeadWriter.chunkedField)
         case .none, .untilClose: break
         }
-        if let lease = exchange.lease { out.append(copying: lease.rendered.span) }
+        if let rendered { out.append(copying: rendered.span) }
         out.append(HeadWriter.headEnd)
       }
     }
@@ -43,7 +45,8 @@ enum RequestWriter {
   private static func writeRequestLine(_ exchange: Exchange, _ bytes: Span<UInt8>, _ out: inout OutputSpan<UInt8>) {
     out.append(copying: bytes.extracting(exchange.request.methodRange.range))
     out.append(UInt8(ascii: " "))
-    out.append(copying: exchange.plan.basePath.span)
+    let basePath = exchange.plan.basePath
+    out.append(copying: basePath.span)
     if exchange.forwardedPath.isEmpty { out.append(UInt8(ascii: "/")) }
     out.append(copying: bytes.extracting(exchange.forwardedPath.range))
     out.append(copying: bytes.extracting(exchange.request.query.range))
@@ -96,7 +99,8 @@ enum RequestWriter {
       out.appendDecimal(maxForwards > 0 ? maxForwards - 1 : 0)
       out.append("\r\n")
     }
-    out.append(copying: worker.forwarding.via.span)
+    let via = worker.forwarding.via
+    out.append(copying: via.span)
   }
 
   /// A decimal number of at most 9 digits; nil for anything else.
