@@ -56,29 +56,30 @@ enum Admission {
     _ worker: Worker
   ) throws(GatewayError) -> Admitted {
     let path = bytes.extracting(head.path.range)
-    let method = bytes.extracting(head.methodRange.range)
-    let match = worker.routes.match(listener: listener.index, host: authority, path: path, method: method)
+    let name = bytes.extracting(head.methodRange.range)
+    let routes = worker.routes
+    let route = routes.match(
+      listener: listener.index, authority: authority, path: path, method: head.method, methodName: name)
     if !PathRules.isPlain(path) {
-      let normalMatch = try normalMatch(path, authority, method, listener, worker)
-      if normalMatch != match?.route { throw GatewayError(.malformed(WireError(.ambiguousPath))) }
-    }
-    guard let match else { throw GatewayError(.noRoute) }
-    let plan = worker.plans[match.route]
-    var forwarded = head.path
-    if match.strippedBytes > 0 {
-      forwarded = ByteRange(
-        start: Int(head.path.start) + match.strippedBytes, count: Int(head.path.count) - match.strippedBytes)
-      let rest = bytes.extracting(forwarded.range)
-      if rest.count > 1, rest[0] == UInt8(ascii: "/"), rest[1] == UInt8(ascii: "/") || rest[1] == UInt8(ascii: "\\") {
-        throw GatewayError(.malformed(WireError(.ambiguousPath)))
+      let normal = try withNormalForm(of: path, worker) { normal in
+        routes.match(
+          listener: listener.index, authority: authority, path: normal, method: head.method, methodName: name)
       }
+      if normal != route { throw GatewayError(.malformed(WireError(.ambiguousPath))) }
     }
-    return Admitted(plan: plan, path: forwarded)
+    guard let route else { throw GatewayError(.noRoute) }
+    let rewrite = routes.rewrite(route: route, path: path)
+    if rewrite.beginsWithTwoSlashes { throw GatewayError(.malformed(WireError(.ambiguousPath))) }
+    let kept = bytes.extracting(head.path.range).extracting(rewrite.kept)
+    if !rewrite.kept.isEmpty, !PathRules.isPlain(kept) { _ = try withNormalForm(of: kept, worker) { _ in () } }
+    return Admitted(
+      plan: worker.plans[route],
+      path: ByteRange(start: Int(head.path.start) + rewrite.kept.lowerBound, count: rewrite.kept.count))
   }
 
-  private static func normalMatch(
-    _ path: Span<UInt8>, _ authority: Span<UInt8>, _ method: Span<UInt8>, _ listener: ListenerPlan, _ worker: Worker
-  ) throws(GatewayError) -> Int? {
+  private static func withNormalForm<Result>(
+    of path: Span<UInt8>, _ worker: Worker, _ body: (Span<UInt8>) -> Result
+  ) throws(GatewayError) -> Result {
     let buffer = worker.loop.buffers.acquire()
     defer { worker.loop.buffers.release(buffer) }
     var problem: WireError?
@@ -86,9 +87,7 @@ enum Admission {
       do throws(WireError) { try PathRules.normalForm(of: path, into: &out) } catch { problem = error }
     }
     if let problem { throw GatewayError(.malformed(problem)) }
-    return buffer.withSpan { normal in
-      worker.routes.match(listener: listener.index, host: authority, path: normal, method: method)?.route
-    }
+    return buffer.withSpan(body)
   }
 
   /// Marks what the caller may not set: what the credential sets, `Authorization`, names with underscores.

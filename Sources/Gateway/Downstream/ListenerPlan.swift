@@ -9,7 +9,7 @@ final class ListenerPlan: Sendable {
   let address: SocketAddress
   let hosts: HostSet
   /// Empty: everybody.
-  let allow: [AddressRange]
+  let allow: [CIDR]
   /// What callers must send in X-Gateway-Token; empty: nothing.
   let callerToken: [UInt8]
   let halfClose: Bool
@@ -21,7 +21,7 @@ final class ListenerPlan: Sendable {
   let dropsUnderscoreFields: Bool
 
   init(
-    index: Int, name: String, address: SocketAddress, hosts: HostSet, allow: [AddressRange], callerToken: [UInt8],
+    index: Int, name: String, address: SocketAddress, hosts: HostSet, allow: [CIDR], callerToken: [UInt8],
     halfClose: Bool, headLimits: HeadLimits, requestHeadTimeout: Int64, idleTimeout: Int64, minimumRate: Int,
     dropsUnderscoreFields: Bool
   ) {

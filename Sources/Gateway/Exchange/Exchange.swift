@@ -139,6 +139,11 @@ final class Exchange: TimerHandler {
 
   func downstreamGone() { perform(machine.downstreamGone()) }
 
+  /// `OPTIONS *`
+  var isAsterisk: Bool {
+    forwardedPath.count == 1 && requestBytes.withSpan { $0[Int(forwardedPath.start)] == UInt8(ascii: "*") }
+  }
+
   /// Whether the caller has sent its whole request.
   var isRequestComplete: Bool { body.isComplete }
 

@@ -10,9 +10,9 @@ final class Forwarding: Sendable {
   private let pseudonym: [UInt8]
   /// Our name in Proxy-Status.
   let proxyName: String
-  let trustedProxies: [AddressRange]
+  let trustedProxies: [CIDR]
 
-  init(sendsVia: Bool, trustedProxies: [AddressRange]) {
+  init(sendsVia: Bool, trustedProxies: [CIDR]) {
     let id = String(UInt64.random(in: .min ... .max), radix: 36)
     proxyName = "gateway-\(id)"
     pseudonym = Array(proxyName.utf8)

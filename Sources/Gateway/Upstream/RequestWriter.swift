@@ -46,7 +46,8 @@ enum RequestWriter {
     out.append(copying: bytes.extracting(exchange.request.methodRange.range))
     out.append(UInt8(ascii: " "))
     let basePath = exchange.plan.basePath
-    out.append(copying: basePath.span)
+    // `OPTIONS *` asks about the server, not about a path of it.
+    if !exchange.isAsterisk { out.append(copying: basePath.span) }
     if exchange.forwardedPath.isEmpty { out.append(UInt8(ascii: "/")) }
     out.append(copying: bytes.extracting(exchange.forwardedPath.range))
     out.append(copying: bytes.extracting(exchange.request.query.range))
