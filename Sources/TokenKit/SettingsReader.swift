@@ -126,6 +126,28 @@ public final class SettingsReader {
     return duration
   }
 
+  /// A duration within bounds, nil when absent.
+  public func duration(_ key: String, in bounds: ClosedRange<Duration>) -> Duration? {
+    guard let duration = duration(key) else { return nil }
+    guard bounds.contains(duration) else {
+      let (least, most) = (SettingsUnits.text(bounds.lowerBound), SettingsUnits.text(bounds.upperBound))
+      reject(key, "must be between \"\(least)\" and \"\(most)\"")
+      return nil
+    }
+    return duration
+  }
+
+  /// A size within bounds, in bytes, nil when absent.
+  public func size(_ key: String, in bounds: ClosedRange<Int>) -> Int? {
+    guard let size = size(key) else { return nil }
+    guard bounds.contains(size) else {
+      let (least, most) = (SettingsUnits.text(bytes: bounds.lowerBound), SettingsUnits.text(bytes: bounds.upperBound))
+      reject(key, "must be between \"\(least)\" and \"\(most)\"")
+      return nil
+    }
+    return size
+  }
+
   /// A size in bytes such as `"64KiB"`, nil when absent.
   public func size(_ key: String) -> Int? {
     guard let text = typed(key, "a size such as \"64KiB\"", { if case .string(let text) = $0 { text } else { nil } })
