@@ -43,7 +43,7 @@ final class CurlAttempt {
     unsafe curl_easy_cleanup(easy)
     unsafe explicit_bzero(body, bodySize)
     unsafe body.deallocate()
-    for unsafelist in unsafe lists { unsafe ccurl_list_wipe_free(list) }
+    for index in unsafe lists.indices { unsafe ccurl_list_wipe_free(lists[index]) }
   }
 
   /// What came of it, once libcurl has said that the transfer is over.
