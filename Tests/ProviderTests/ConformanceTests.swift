@@ -3,6 +3,7 @@ import GatewayTesting
 import Testing
 
 extension ConformanceCase: CustomTestStringConvertible {
+  /// Provider and rule.
   public var testDescription: String { name }
 }
 
