@@ -29,7 +29,8 @@ public struct StoreRecord: Sendable, Equatable {
 }
 
 /// Before a grant: take the lock (shared stores), and if the stored generation still is `expected`, write `row`, which
-/// carries the mark, and remember `fingerprints`, in one durable transaction.
+/// carries the mark, and remember `fingerprints`, in one durable transaction. `row` has the expected generation, or a
+/// higher one: a seed that takes over, or a pair whose own write had failed.
 public struct StoreBegin: Sendable, Equatable {
   /// The whole row to write; `row.mark` is set and `row.refreshToken` is the token that will be sent.
   public var row: StoredCredential
@@ -87,7 +88,7 @@ public enum StoreSaveAnswer: Sendable, Equatable {
 public struct StoreAbandon: Sendable, Equatable {
   /// The credential.
   public var name: String
-  /// The generation at the beginning; if the stored one differs, only the lock is given up.
+  /// The generation of the row that `StoreBegin` wrote; if the stored one differs, only the lock is given up.
   public var generation: UInt64
   /// Whether the mark stays: the answer never came, so the token may have been used.
   public var keepsMark: Bool
