@@ -89,7 +89,12 @@ package final class SignalSource: EventHandler {
     self.receive = receive
     fd = unsafe linux_signalfd(signals, Int32(signals.count))
     if fd < 0 { throw SystemError.last("signalfd") }
-    registration = try loop.register(fd, .level, self)
+    do throws(SystemError) {
+      registration = try loop.register(fd, .level, self)
+    } catch {
+      close(fd)
+      throw error
+    }
   }
 
   package func handle(_ events: ReadyEvents) {
