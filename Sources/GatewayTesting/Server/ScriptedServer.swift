@@ -76,7 +76,7 @@ package final class ScriptedServer: Sendable {
     var addresses: [SocketAddress] = []
     do throws(SystemError) {
       for port in ports {
-        let fd = try Socket.listen(on: .ipv4(0x7f00_0001, port: port))
+        let fd = try port == 0 ? FreePort.listen() : Socket.listen(on: .ipv4(0x7f00_0001, port: port))
         sockets.append(fd)
         addresses.append(try Socket.localAddress(fd))
       }

@@ -90,7 +90,8 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
   }
 
   @Test(arguments: [
-    "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n", "HTTP/1.1 200 OK\r\nContent-Le",
   ])
   func aCutResponseIsAViolation(_ text: String) {
@@ -106,8 +107,10 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
     var reader = MessageReader(.responses)
     reader.expectAnswer(toHead: true)
     reader.feed(
-      bytes("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nHTTP/1.1 204 No\r\n\r\n")
-        .span)
+      bytes(
+        "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nHTTP/1.1 204 No\r\n\r\n"
+      )
+      .span)
     var statuses: [Int] = []
     while let event = try reader.next() {
       if case .head(let head) = event { statuses.append(head.status) }

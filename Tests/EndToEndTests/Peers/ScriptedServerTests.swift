@@ -230,7 +230,9 @@ import TokenKit
       default: .answer(Answer(503))
       }
     }
-    var run = LoadRun(to: server.address, callers: 5, .requestsPerCaller(1)) { caller, _ in OutgoingRequest("/\(caller)") }
+    var run = LoadRun(to: server.address, callers: 5, .requestsPerCaller(1)) { caller, _ in
+      OutgoingRequest("/\(caller)")
+    }
     run.timeout = .milliseconds(300)
     run.check = { $0.status == 503 ? "unavailable" : nil }
     let report = try await run.run()

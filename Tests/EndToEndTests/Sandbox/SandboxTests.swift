@@ -258,7 +258,8 @@ extension ReceivedResponse {
   }
 
   @Test func faultsCanBeOnTheCommandLine() async throws {
-    let sandbox = try await SandboxUnderTest.start(["--fail", "vinid=http_500:2", "--fail", "vinid=malformed"], in: directory)
+    let sandbox = try await SandboxUnderTest.start(
+      ["--fail", "vinid=http_500:2", "--fail", "vinid=malformed"], in: directory)
     let caller = Caller(addresses: sandbox.addresses)
     var statuses: [Int] = []
     for _ in 0..<4 { statuses.append(try await caller.refresh().status) }

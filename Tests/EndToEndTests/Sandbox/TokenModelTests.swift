@@ -199,7 +199,8 @@ extension TokenResult {
 
   @Test(arguments: [
     ("unknown company", #"{"CompanyCode":"X","RefreshToken":"seed&1"}"#, 2),
-    ("no token", #"{"CompanyCode":"SANDBOX"}"#, 1), ("null token", #"{"CompanyCode":"SANDBOX","RefreshToken":null}"#, 1),
+    ("no token", #"{"CompanyCode":"SANDBOX"}"#, 1),
+    ("null token", #"{"CompanyCode":"SANDBOX","RefreshToken":null}"#, 1),
     ("dead token", #"{"CompanyCode":"SANDBOX","RefreshToken":"x"}"#, 1), ("no JSON", "seed", 1),
   ])
   func failuresComeWithStatus200(_ name: String, _ body: String, _ number: Int) {
