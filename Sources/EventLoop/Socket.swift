@@ -143,6 +143,11 @@ package enum Socket {
     }
   }
 
+  /// For an answer to a connection that is closed at once; what the socket does not take is lost.
+  package static func writeOnce(_ fd: Int32, _ bytes: Span<UInt8>) {
+    unsafe bytes.withUnsafeBytes { _ = unsafe write(fd, $0) }
+  }
+
   /// Two pieces in one call: what waited already, and what came now.
   static func write(_ fd: Int32, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Outcome {
     while true {

@@ -43,8 +43,12 @@ package final class Stream: EventHandler, Runnable {
   private var isQueued = false
   private var isWriteBlocked = false
   package private(set) var hasWriteFailed = false
+  /// Bytes that the socket has taken.
+  package private(set) var sent: UInt64 = 0
   package private(set) var isClosed = false
   package private(set) var isPaused = false
+  /// The peer has ended its sending direction and all of it was delivered.
+  package var hasEnded: Bool { isEndDelivered }
 
   /// Takes over a connected descriptor.
   package init(_ loop: EventLoop, connected fd: Int32) throws(SystemError) {
@@ -199,7 +203,9 @@ package final class Stream: EventHandler, Runnable {
   /// nil when the write failed; 0 when the socket is full.
   private func sentCount(_ outcome: Socket.Outcome) -> Int? {
     switch outcome {
-    case .bytes(let count): return count
+    case .bytes(let count):
+      sent &+= UInt64(count)
+      return count
     case .wouldBlock, .end: return 0
     case .failed(let number):
       hasWriteFailed = true

@@ -1,0 +1,60 @@
+// One credential as the configuration describes it, ready for the manager.
+
+package import TokenKit
+
+/// What a credential is made of that can be read again while the gateway runs (secrets in files).
+package struct CredentialMaterial: Sendable {
+  /// The token API, with its settings and secrets.
+  package var provider: any TokenProvider
+  /// The refresh token in the configuration, if it has one.
+  package var seed: Secret?
+
+  /// A provider and a seed.
+  package init(provider: any TokenProvider, seed: Secret?) {
+    self.provider = provider
+    self.seed = seed
+  }
+}
+
+/// What reading the secrets again brought.
+package enum MaterialReread: Sendable {
+  /// The same as before, or nothing can be read again.
+  case unchanged
+  /// Something differs.
+  case changed(CredentialMaterial)
+  /// It can't be read; `problem` is for the log and holds no secret.
+  case failed(problem: String)
+}
+
+/// A credential's definition.
+package struct CredentialDefinition: Sendable {
+  /// The name in gateway.json.
+  package var name: String
+  /// Provider and seed as read at start.
+  package var material: CredentialMaterial
+  /// Reads the secrets again (small files; it may block for as long as that takes).
+  package var reread: @Sendable () -> MaterialReread
+  /// When to refresh.
+  package var policy: RefreshPolicy
+  /// How tokens are put on requests, from the configuration; the provider's own fields are added by the manager.
+  package var injection: InjectionRules
+  /// How grants are sent.
+  package var transport: GrantTransportOptions
+  /// Upstream statuses that mean "this token is not good" (`rejection_status`).
+  package var rejectionStatuses: [Int]
+
+  /// A definition with the defaults of gateway.json.
+  package init(
+    name: String, material: CredentialMaterial, policy: RefreshPolicy = RefreshPolicy(),
+    injection: InjectionRules = .bearer, transport: GrantTransportOptions = GrantTransportOptions(),
+    rejectionStatuses: [Int] = [401], reread: @escaping @Sendable () -> MaterialReread = { .unchanged }
+  ) {
+    self.name = name
+    self.material = material
+    self.reread = reread
+    self.policy = policy
+    self.injection = injection
+    self.transport = transport
+    self.rejectionStatuses = rejectionStatuses
+  }
+}

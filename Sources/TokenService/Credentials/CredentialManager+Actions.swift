@@ -1,0 +1,136 @@
+// How the manager drives a machine: feeds it events one after the other, carries its actions out, and keeps its timer.
+
+internal import TokenKit
+
+extension CredentialManager {
+  /// Gives an event to a machine. Actions may lead to further events at once: those wait until all actions of this one
+  /// have been carried out.
+  func feed(_ event: LeaseEvent, to entry: Entry) {
+    entry.events.append(event)
+    guard !entry.isHandling else { return }
+    entry.isHandling = true
+    while !entry.events.isEmpty {
+      let next = entry.events.removeFirst()
+      for action in entry.machine.handle(next, at: ports.clock.now) { carryOut(action, for: entry) }
+    }
+    entry.isHandling = false
+    keepTimer(of: entry)
+  }
+
+  private func keepTimer(of entry: Entry) {
+    let deadline = entry.machine.nextWakeUp
+    guard deadline != entry.timer?.deadline else { return }
+    if let timer = entry.timer {
+      ports.timers.cancel(timer.name)
+      entry.timer = nil
+    }
+    guard let deadline else { return }
+    let name = ports.timers.schedule(at: deadline) { [weak self, weak entry] in
+      guard let self, let entry else { return }
+      entry.timer = nil
+      feed(.wakeUp, to: entry)
+    }
+    entry.timer = (name, deadline)
+  }
+
+  private func carryOut(_ action: LeaseAction, for entry: Entry) {
+    switch action {
+    case .begin(let begin, let attempt):
+      ports.store.begin(begin) { [weak self, weak entry] result in
+        guard let self, let entry else { return }
+        feed(.began(attempt: attempt, result), to: entry)
+      }
+    case .announceHold(let attempt):
+      ports.publisher.hold(credential: entry.index) { [weak self, weak entry] in
+        guard let self, let entry else { return }
+        feed(.holdAcknowledged(attempt: attempt), to: entry)
+      }
+    case .releaseHold: ports.publisher.release(credential: entry.index)
+    case .call(let attempt, let refreshToken): call(attempt, refreshToken, for: entry)
+    case .save(let save, let write):
+      ports.store.save(save) { [weak self, weak entry] result in
+        guard let self, let entry else { return }
+        feed(.wrote(write: write, result), to: entry)
+      }
+    case .abandon(let abandon):
+      ports.store.abandon(abandon) { [weak self, weak entry] result in
+        guard let self, let entry, case .failure(let error) = result else { return }
+        note(.storeFailed(operation: .abandon, error), of: entry)
+      }
+    case .read(let query, let read):
+      ports.store.read(query) { [weak self, weak entry] result in
+        guard let self, let entry else { return }
+        feed(.reread(read: read, result), to: entry)
+      }
+    case .rereadSecrets: rereadSecrets(of: entry)
+    case .publish(let lease): ports.publisher.publish(lease, credential: entry.index)
+    case .withdraw: ports.publisher.withdraw(credential: entry.index)
+    case .answer(let id, let answer): entry.answers.removeValue(forKey: id)?(answer)
+    case .note(let event): note(event, of: entry)
+    case .stopped:
+      entry.isStopped = true
+      finishIfStopped()
+    }
+  }
+
+  /// Makes a grant request and sends it. Whatever happens, exactly one `answered` follows.
+  private func call(_ attempt: UInt64, _ refreshToken: Secret?, for entry: Entry) {
+    let provider = entry.definition.material.provider
+    let sent = ports.clock.now
+    let context = GrantContext(refreshToken: refreshToken, now: sent.wall)
+    let request: GrantRequest
+    do {
+      request = try provider.grantRequest(context)
+    } catch {
+      feed(.answered(attempt: attempt, .failure(error)), to: entry)
+      return
+    }
+    ports.transport.send(request, options: entry.definition.transport) { [weak self, weak entry] result in
+      guard let self, let entry else { return }
+      let outcome: Result<GrantReply, GrantError>
+      switch result {
+      case .success(let response):
+        outcome = Self.read(response, provider, context, sent: sent, received: ports.clock.now)
+      case .failure(let failure):
+        let unsent: GrantError.Kind = failure.isMisconfigured ? .misconfigured : .transient
+        outcome = .failure(GrantError(failure.mayHaveBeenSent ? .unanswered : unsent, failure.code))
+      }
+      feed(.answered(attempt: attempt, outcome), to: entry)
+    }
+  }
+
+  /// What a complete answer means. An error of the server itself (5xx) says nothing about the refresh token, however it is
+  /// worded: the server may have rotated.
+  static func read(
+    _ response: GrantResponse, _ provider: any TokenProvider, _ context: GrantContext, sent: Moment, received: Moment
+  ) -> Result<GrantReply, GrantError> {
+    do {
+      let token = try provider.token(from: response, context)
+      return .success(GrantReply(token: token, date: response.date, sent: sent, received: received))
+    } catch {
+      var error = error
+      if response.status >= 500, error.kind == .transient || error.kind == .misconfigured { error.kind = .unanswered }
+      error.retryAfter = error.retryAfter ?? response.retryAfter
+      return .failure(error)
+    }
+  }
+
+  private func rereadSecrets(of entry: Entry) {
+    switch entry.definition.reread() {
+    case .unchanged: break
+    case .failed(let problem): note(.secretsUnreadable(problem: problem), of: entry)
+    case .changed(let material):
+      var changed = entry.definition
+      changed.material = material
+      do {
+        let terms = try Self.terms(
+          of: changed, shared: ports.store.isShared, owner: owner, fingerprinter: fingerprinter)
+        entry.definition = changed
+        note(.secretsChanged, of: entry)
+        feed(.termsChanged(terms), to: entry)
+      } catch {
+        note(.secretsUnreadable(problem: "the header fields it gives can't be sent"), of: entry)
+      }
+    }
+  }
+}

@@ -1,0 +1,216 @@
+// Owns one machine per credential and carries out what they ask for. Confined to the control loop; the data loops reach it
+// through their mailboxes.
+
+package import TokenKit
+
+/// What a manager works with.
+package struct ManagerPorts {
+  /// Sends grants.
+  package var transport: any GrantTransport
+  /// Keeps pairs.
+  package var store: any CredentialStoreClient
+  /// The control loop's timers.
+  package var timers: any ManagerTimers
+  /// The clocks.
+  package var clock: any ManagerClock
+  /// The data loops.
+  package var publisher: any LeasePublisher
+
+  /// All ports.
+  package init(
+    transport: any GrantTransport, store: any CredentialStoreClient, timers: any ManagerTimers,
+    clock: any ManagerClock, publisher: any LeasePublisher
+  ) {
+    self.transport = transport
+    self.store = store
+    self.timers = timers
+    self.clock = clock
+    self.publisher = publisher
+  }
+}
+
+/// Why a manager can't be made.
+package enum CredentialManagerError: Error, Sendable, Equatable {
+  /// Two credentials have one seed: the first exchange would spend it for both.
+  case sharedSeed([String])
+  /// A credential's header fields, with its provider's own, can't be sent.
+  case injection(credential: String, InjectionRules.Malformed)
+}
+
+/// The credentials of one process. Credentials are numbered by their place in `definitions`.
+package final class CredentialManager {
+  /// One credential: its machine, and who waits for it.
+  final class Entry {
+    let index: Int
+    var definition: CredentialDefinition
+    var machine: LeaseStateMachine
+    var timer: (name: ManagerTimer, deadline: BootInstant)?
+    var answers: [UInt64: (LeaseAnswer) -> Void] = [:]
+    var events: [LeaseEvent] = []
+    var isHandling = false
+    var isStopped = false
+
+    init(index: Int, definition: CredentialDefinition, machine: LeaseStateMachine) {
+      self.index = index
+      self.definition = definition
+      self.machine = machine
+    }
+  }
+
+  let ports: ManagerPorts
+  let owner: String
+  let fingerprinter: Fingerprinter
+  private let onEvent: (_ credential: String, CredentialEvent) -> Void
+  var entries: [Entry] = []
+  private var lastWant: UInt64 = 0
+  private var stopped: (() -> Void)?
+
+  /// A manager that does nothing until `start`.
+  /// - Parameters:
+  ///   - owner: names this process in the store's marks; random per process.
+  ///   - randomSeed: all jitter comes from it.
+  ///   - onEvent: what the log is told; never holds a secret.
+  package init(
+    definitions: [CredentialDefinition], ports: ManagerPorts, owner: String, randomSeed: UInt64,
+    fingerprinter: Fingerprinter = .sha256,
+    onEvent: @escaping (_ credential: String, CredentialEvent) -> Void
+  ) throws(CredentialManagerError) {
+    self.ports = ports
+    self.owner = owner
+    self.fingerprinter = fingerprinter
+    self.onEvent = onEvent
+    var random = RandomSource(seed: randomSeed)
+    var seeds: [Fingerprint: String] = [:]
+    for (index, definition) in definitions.enumerated() {
+      let terms = try Self.terms(
+        of: definition, shared: ports.store.isShared, owner: owner, fingerprinter: fingerprinter)
+      if let seed = terms.seedFingerprint {
+        if let other = seeds[seed] { throw .sharedSeed([other, definition.name]) }
+        seeds[seed] = definition.name
+      }
+      entries.append(
+        Entry(
+          index: index, definition: definition,
+          machine: LeaseStateMachine(terms: terms, randomSeed: random.next())))
+    }
+  }
+
+  static func terms(
+    of definition: CredentialDefinition, shared: Bool, owner: String, fingerprinter: Fingerprinter
+  ) throws(CredentialManagerError) -> LeaseTerms {
+    let provider = definition.material.provider
+    let traits = provider.traits
+    let rules: InjectionRules
+    do {
+      rules = try definition.injection.adding(traits.requestFields)
+    } catch {
+      throw .injection(credential: definition.name, error)
+    }
+    return LeaseTerms(
+      name: definition.name, providerID: type(of: provider).id, traits: traits, seed: definition.material.seed,
+      policy: definition.policy, rules: rules, storeIsShared: shared, owner: owner, fingerprinter: fingerprinter)
+  }
+
+  /// Reads all rows and begins to live. A store that can't be read is an error to stop at, never a reason to go on with
+  /// the seeds. Wants may be asked before; they wait.
+  package func start(completion: @escaping (Result<Void, StoreError>) -> Void) {
+    ports.store.load(entries.map(\.machine.query)) { [weak self] result in
+      guard let self else { return }
+      switch result {
+      case .failure(let error): completion(.failure(error))
+      case .success(let records):
+        guard records.count == entries.count else {
+          completion(.failure(StoreError(.unreadable, "the store answered with another number of rows")))
+          return
+        }
+        for (entry, record) in zip(entries, records) { feed(.loaded(record), to: entry) }
+        completion(.success(()))
+      }
+    }
+  }
+
+  /// A data loop needs a lease. `answer` is called exactly once, on the control loop, maybe before this returns.
+  package func want(credential: Int, _ want: LeaseWant, answer: @escaping (LeaseAnswer) -> Void) {
+    let entry = entries[credential]
+    lastWant += 1
+    entry.answers[lastWant] = answer
+    feed(.want(id: lastWant, want), to: entry)
+  }
+
+  /// A data loop saw an upstream accept the lease of this generation for the first time.
+  package func accepted(credential: Int, generation: UInt64) {
+    feed(.accepted(generation: generation), to: entries[credential])
+  }
+
+  /// A replay with a new lease was rejected too, on this route.
+  package func replayRejected(credential: Int, route: UInt32) {
+    feed(.replayRejected(route: route), to: entries[credential])
+  }
+
+  /// A route of which `replayRejected` was told has seen another status.
+  package func routeRecovered(credential: Int, route: UInt32) {
+    feed(.routeRecovered(route: route), to: entries[credential])
+  }
+
+  /// Another process changed a row (shared stores).
+  package func storeChanged(credential: Int, generation: UInt64) {
+    feed(.storeChanged(generation: generation), to: entries[credential])
+  }
+
+  /// A person wants a new lease now, whatever the state. Joins a grant in flight.
+  package func refresh(credential: Int, completion: @escaping (LeaseAnswer) -> Void) {
+    let above = entries[credential].machine.currentLease?.generation
+    want(credential: credential, LeaseWant(above: above, cause: .admin), answer: completion)
+  }
+
+  /// A person has logged in: the pair replaces whatever there was, once no grant is in flight.
+  package func login(credential: Int, _ reply: GrantReply) {
+    feed(.loggedIn(reply), to: entries[credential])
+  }
+
+  /// A credential's definition has changed (reload). Its name must be the same. No grant is cancelled.
+  package func update(credential: Int, _ definition: CredentialDefinition) throws(CredentialManagerError) {
+    let entry = entries[credential]
+    let terms = try Self.terms(
+      of: definition, shared: ports.store.isShared, owner: owner, fingerprinter: fingerprinter)
+    entry.definition = definition
+    feed(.termsChanged(terms), to: entry)
+  }
+
+  /// The credential of this name.
+  package func index(of name: String) -> Int? { entries.first { $0.definition.name == name }?.index }
+
+  /// How all credentials are, in the order of the definitions.
+  package var status: [CredentialStatus] {
+    let now = ports.clock.now
+    return entries.map { $0.machine.status(at: now) }
+  }
+
+  /// Starts no grant any more; `completion` is called once those in flight have ended and their pairs are stored (a failed
+  /// write is repeated). Leases go on to be answered from memory.
+  package func shutdown(completion: @escaping () -> Void) {
+    guard stopped == nil else { return }
+    stopped = completion
+    for entry in entries { feed(.shutdown, to: entry) }
+    finishIfStopped()
+  }
+
+  /// The drain time is over: `shutdown` completes now. Says which pairs are not stored.
+  package func giveUp() {
+    for entry in entries where !entry.isStopped {
+      if entry.machine.hasUnsavedPair {
+        note(.pairLost(generation: entry.machine.newestGeneration), of: entry)
+      }
+      entry.isStopped = true
+    }
+    finishIfStopped()
+  }
+
+  func finishIfStopped() {
+    guard let completion = stopped, entries.allSatisfy(\.isStopped) else { return }
+    stopped = {}
+    completion()
+  }
+
+  func note(_ event: CredentialEvent, of entry: Entry) { onEvent(entry.definition.name, event) }
+}

@@ -1,0 +1,19 @@
+// SHA-256 through OpenSSL: makes the fingerprints that TokenKit asks for.
+
+internal import COpenSSL
+package import TokenKit
+
+extension Fingerprinter {
+  /// Fingerprints by OpenSSL's SHA-256.
+  package static let sha256 = Fingerprinter { bytes in
+    var digest = [UInt8](repeating: 0, count: 32)
+    // The one-shot form without an output pointer of its own; it only reads the bytes and fills the 32 of `digest`.
+    _ = unsafe bytes.withUnsafeBufferPointer { input in
+      unsafe digest.withUnsafeMutableBufferPointer { output in
+        unsafe SHA256(input.baseAddress, input.count, output.baseAddress)
+      }
+    }
+    guard let fingerprint = Fingerprint(bytes: digest) else { preconditionFailure("SHA-256 has 32 bytes") }
+    return fingerprint
+  }
+}
