@@ -34,7 +34,11 @@ package struct StoreModel {
         return .busy(retryAfter: .seconds(5) - (now - mark.time))
       }
     }
-    if let stored, stored.generation != begin.expected { return .superseded(stored) }
+    if let stored {
+      let isUnknownVerdict =
+        stored.needsLogin != nil && begin.row.needsLogin == nil && begin.row.generation == stored.generation
+      if stored.generation != begin.expected || isUnknownVerdict { return .superseded(stored) }
+    }
     if isShared { locks[name] = owner }
     rows[name] = begin.row
     fingerprints.formUnion(begin.fingerprints)
@@ -59,6 +63,11 @@ package struct StoreModel {
       if let verdict = abandon.needsLogin { rows[abandon.name]?.needsLogin = verdict }
     }
     if locks[abandon.name] == owner { locks[abandon.name] = nil }
+  }
+
+  /// An operation failed that leaves no lock behind.
+  package mutating func unlock(_ name: String, owner: String) {
+    if locks[name] == owner { locks[name] = nil }
   }
 
   /// A process ended, or its connection broke: its locks are gone.

@@ -45,7 +45,8 @@ extension LeaseStateMachine {
     }
     row?.mark = nil
     if tokenToSend != before.token || row?.generation != before.generation { forgetTrouble() }
-    if choice == .stored, let seed = terms.seed, seed != row?.refreshToken {
+    if choice == .stored, let seed = terms.seed, seed != row?.refreshToken, ignoredSeed != terms.seedFingerprint {
+      ignoredSeed = terms.seedFingerprint
       actions.append(.note(.seedIgnored))
     }
     takeLease(choice, now)
