@@ -100,6 +100,8 @@ struct ConfigurationReader {
       } else if status.mode & 0o077 != 0 {
         warn("directory \(folder) can be used by others (mode \(status.octalMode)); the store must lie in one of mode 0700")
       }
+    } catch where error.isMissing {
+      // The store makes it, for its owner alone.
     } catch {
       warn("directory \(folder) \(error.message)")
     }

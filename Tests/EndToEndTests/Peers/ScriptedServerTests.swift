@@ -161,7 +161,7 @@ import TokenKit
       OutgoingRequest("POST", "/", body: .pattern(size, isChunked: (caller + ordinal) % 2 == 0))
     }
     run.keepsBodies = false
-    let expected = Fingerprint.ofPattern(count: size)
+    let expected = BodyDigest.ofPattern(count: size)
     run.check = { response in
       if response.fields["X-Sum"] != "\(expected)" { return "the upload differs" }
       return response.fingerprint == expected ? nil : "the download differs"
