@@ -119,7 +119,7 @@ final class ScriptedServer {
     func streamDidEnd(_ stream: Stream) { stream.close() }
     func streamDidHangUp(_ stream: Stream) {}
     func streamDidDrain(_ stream: Stream) {}
-    func streamDidFailWriting(_ stream: Stream, _ error: SystemError) {}
-    func streamDidFail(_ stream: Stream, _ error: SystemError) {}
+    func streamDidFailWriting(_ stream: Stream, _ error: StreamError) {}
+    func streamDidFail(_ stream: Stream, _ error: StreamError) {}
   }
 }

@@ -100,8 +100,8 @@ final class TLSServer {
     func streamDidEnd(_ stream: Stream) {}
     func streamDidHangUp(_ stream: Stream) {}
     func streamDidDrain(_ stream: Stream) {}
-    func streamDidFailWriting(_ stream: Stream, _ error: SystemError) {}
-    func streamDidFail(_ stream: Stream, _ error: SystemError) {}
+    func streamDidFailWriting(_ stream: Stream, _ error: StreamError) {}
+    func streamDidFail(_ stream: Stream, _ error: StreamError) {}
   }
 }
 
