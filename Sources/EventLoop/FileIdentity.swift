@@ -1,4 +1,5 @@
 // Tells whether a file is still the one that was read: for files that an administrator may replace while we run.
+internal import CLinux
 internal import Glibc
 
 /// What stays the same as long as nobody replaces or edits a file.

@@ -10,7 +10,7 @@ package protocol TimerHandler: AnyObject {
 /// Confined to its loop. Times are nanoseconds of CLOCK_BOOTTIME; a timer fires up to one tick late, never early.
 package final class TimerWheel {
   /// A timer of one handler, made once and armed many times.
-  package struct Timer: Equatable, Sendable {
+  package struct Timer: Hashable, Sendable {
     fileprivate var index: Int32
   }
 

@@ -19,7 +19,7 @@ struct DataPlanePlan: Sendable {
     var places: [PoolKey: Int] = [:]
     var plans: [RoutePlan] = []
     for (index, route) in configuration.routes.enumerated() {
-      let origin = route.upstream.origin
+      let origin = route.upstream.origins[0]
       let key = PoolKey(
         origin: origin, caFile: route.upstream.caFile, idle: route.timeouts.upstreamIdle,
         responseHead: route.limits.responseHead, connections: route.limits.upstreamConnections)
@@ -66,7 +66,7 @@ struct DataPlanePlan: Sendable {
     return RoutePlan(
       index: index, name: route.name, credential: route.credential, credentialName: credential?.name ?? "",
       upstream: upstream, basePath: Array(route.upstream.basePath.utf8),
-      host: Array(route.upstream.origin.authority.utf8), preservesHost: route.preserveHost,
+      host: Array(route.upstream.origins[0].authority.utf8), preservesHost: route.preserveHost,
       ownedNames: owned.map { Array($0.utf8) }, rejections: credential?.rejectionStatuses ?? [],
       requestBody: UInt64(route.limits.requestBody), replayBody: route.limits.replayBody,
       connectTimeout: route.timeouts.connect.nanoseconds, responseHeadTimeout: route.timeouts.responseHead.nanoseconds,

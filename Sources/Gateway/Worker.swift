@@ -37,12 +37,13 @@ struct WorkerContext: Sendable {
   let routes: RouteTable
   let plans: [RoutePlan]
   let targets: [UpstreamTarget]
+  /// This loop's part of each upstream's limit.
+  let upstreamConnections: [Int]
   let listeners: [ListenerPlan]
   let forwarding: Forwarding
   let credentials: Int
   let parkedLimit: Int
   let connectionLimit: Int
-  let upstreamConnections: Int
   let replayMemory: ReplayMemory
   let loads: [WorkerLoad]
   let mailboxes: [Mailbox<WorkerMessage>]
@@ -97,7 +98,7 @@ final class Worker {
     leases = LeaseCache(loop, credentials: context.credentials, parkedLimit: context.parkedLimit) {
       control.send(.lease($1, credential: $0, worker: index))
     }
-    pools = context.targets.map { UpstreamPool(self, $0, limit: context.upstreamConnections) }
+    pools = zip(context.targets, context.upstreamConnections).map { UpstreamPool(self, $0, limit: $1) }
     receiver = try context.mailboxes[index].attach(to: loop) { [unowned self] in receive($0) }
   }
 

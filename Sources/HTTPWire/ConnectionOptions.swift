@@ -20,6 +20,11 @@ struct ConnectionOptions {
   mutating func add(
     _ bytes: Span<UInt8>, _ value: ByteRange, inRequest: Bool, dropIn fields: inout [Field]
   ) throws(WireError) {
+    // What nearly all peers send.
+    if isEqualIgnoringCase(bytes, value, ("keep-alive" as StaticString).bytes) {
+      keepsAlive = true
+      return
+    }
     var cursor = FieldListCursor(value)
     while let option = cursor.next(in: bytes) {
       if option.isEmpty { continue }

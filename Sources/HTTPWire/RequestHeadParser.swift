@@ -10,21 +10,21 @@ extension RequestHead {
   ///   nothing then.
   /// - Throws: the first rule broken, with the status to answer. The connection must be closed after that.
   package mutating func parse(_ bytes: Span<UInt8>, limits: HeadLimits) throws(WireError) -> Int? {
-    let end = min(bytes.count, limits.bytes)
+    let bytes = bytes.extracting(0..<min(bytes.count, limits.bytes))
     fields.removeAll(keepingCapacity: true)
-    guard let fieldStart = try parseLine(bytes, end: end, limits: limits) else {
-      return try incomplete(end: end, limits: limits)
+    guard let fieldStart = try parseLine(bytes, limits: limits) else {
+      return try incomplete(bytes.count, limits)
     }
     try classifyMethod(bytes)
     try splitTarget(bytes)
 
     acceptsTrailers = false
-    var lines = FieldLineParser(position: fieldStart, end: end, toleratesSpaceBeforeColon: false)
+    var lines = FieldLineParser(position: fieldStart, toleratesSpaceBeforeColon: false)
     var field = Field(name: .empty, value: .empty, known: .other)
     var summary = RequestFieldSummary()
     loop: while true {
       switch try lines.next(bytes, into: &field) {
-      case .incomplete: return try incomplete(end: end, limits: limits)
+      case .incomplete: return try incomplete(bytes.count, limits)
       case .end: break loop
       case .field:
         guard fields.count < limits.fields else { throw WireError(.tooManyFields, status: 431) }
@@ -47,8 +47,8 @@ extension RequestHead {
     return false
   }
 
-  private func incomplete(end: Int, limits: HeadLimits) throws(WireError) -> Int? {
-    guard end < limits.bytes else { throw WireError(.headTooLarge, status: 431) }
+  private func incomplete(_ count: Int, _ limits: HeadLimits) throws(WireError) -> Int? {
+    guard count < limits.bytes else { throw WireError(.headTooLarge, status: 431) }
     return nil
   }
 

@@ -1,9 +1,10 @@
 // The request line (RFC 9112 §3): method, target as bytes, version. What the target means is in RequestTarget.swift.
 
 extension RequestHead {
-  /// Reads the request line; returns where the fields start, or nil when its end is not below `end` yet.
-  mutating func parseLine(_ bytes: Span<UInt8>, end: Int, limits: HeadLimits) throws(WireError) -> Int? {
-    guard let start = try skipEmptyLine(bytes, end: end) else { return nil }
+  /// Reads the request line; returns where the fields start, or nil when its end is not there yet.
+  mutating func parseLine(_ bytes: Span<UInt8>, limits: HeadLimits) throws(WireError) -> Int? {
+    let end = bytes.count
+    guard let start = try skipEmptyLine(bytes) else { return nil }
     var index = start
     while index < end, CharacterClass.token.contains(bytes[index]) { index += 1 }
     if index == end { return nil }
@@ -12,7 +13,7 @@ extension RequestHead {
 
     index += 1
     let targetStart = index
-    let targetEnd = min(end, targetStart + limits.target)
+    let targetEnd = targetStart + min(end - targetStart, limits.target)
     while index < targetEnd, CharacterClass.target.contains(bytes[index]) { index += 1 }
     if index == end {
       // A target that fills the rest of the largest head is too long by itself.
@@ -29,8 +30,9 @@ extension RequestHead {
     guard index > targetStart else { throw WireError(.malformedRequestLine) }
     target = ByteRange(start: targetStart, count: index - targetStart)
 
-    guard let afterVersion = try parseVersion(bytes, at: index + 1, end: end) else { return nil }
-    guard afterVersion < end else { return nil }
+    guard let version = try HTTPVersion.parse(bytes, at: index + 1) else { return nil }
+    minorVersion = version
+    let afterVersion = index + 1 + HTTPVersion.count
     guard bytes[afterVersion] == Byte.carriageReturn else { throw lineError(bytes[afterVersion], .malformedVersion) }
     guard afterVersion + 1 < end else { return nil }
     guard bytes[afterVersion + 1] == Byte.lineFeed else { throw WireError(.malformedRequestLine) }
@@ -38,25 +40,17 @@ extension RequestHead {
   }
 
   /// RFC 9112 §2.2: one empty line before the request line is forgiven.
-  private func skipEmptyLine(_ bytes: Span<UInt8>, end: Int) throws(WireError) -> Int? {
-    guard end > 0 else { return nil }
+  private func skipEmptyLine(_ bytes: Span<UInt8>) throws(WireError) -> Int? {
+    guard bytes.count > 0 else { return nil }
     if bytes[0] == Byte.lineFeed { throw WireError(.bareLineFeed) }
     guard bytes[0] == Byte.carriageReturn else { return 0 }
-    guard end > 1 else { return nil }
+    guard bytes.count > 1 else { return nil }
     guard bytes[1] == Byte.lineFeed else { throw WireError(.malformedRequestLine) }
     return 2
   }
 
   private func lineError(_ byte: UInt8, _ rule: WireRule) -> WireError {
     WireError(byte == Byte.lineFeed ? .bareLineFeed : rule)
-  }
-
-  /// `HTTP/1.x`; a minor version above 1 is read as 1.1 (RFC 9110 §2.5).
-  private mutating func parseVersion(_ bytes: Span<UInt8>, at start: Int, end: Int) throws(WireError) -> Int? {
-    let version = try HTTPVersion.parse(bytes, at: start, end: end)
-    guard let version else { return nil }
-    minorVersion = version
-    return start + HTTPVersion.count
   }
 
   /// Tells the methods apart. CONNECT and TRACE are refused in any case of their letters: an upstream that ignores
@@ -92,12 +86,17 @@ extension RequestHead {
 enum HTTPVersion {
   static let count = 8
 
-  /// The minor version (0 or 1), or nil when the eight bytes are not all below `end`. A first byte that is wrong is an
-  /// error at once. Major versions other than 1: 505.
-  static func parse(_ bytes: Span<UInt8>, at start: Int, end: Int) throws(WireError) -> UInt8? {
+  /// The minor version (0 or 1; a higher one is read as 1, RFC 9110 §2.5), or nil when the eight bytes and the one
+  /// behind them are not all there. The first byte that is wrong is an error at once. Major versions but 1: 505.
+  static func parse(_ bytes: Span<UInt8>, at start: Int) throws(WireError) -> UInt8? {
     let prefix = ("HTTP/" as StaticString).bytes
+    let end = bytes.count
+    if start + count < end, bytes[start + count] == Byte.carriageReturn {
+      // "HTTP/1.1" as a word: nearly all there is.
+      if bytes.word(at: start) == 0x312e_312f_5054_5448 { return 1 }
+    }
     let available = min(end - start, count)
-    for offset in 0..<max(0, available) {
+    for offset in 0..<available {
       let byte = bytes[start + offset]
       let isRight =
         switch offset {

@@ -11,19 +11,19 @@ extension ResponseHead {
   package mutating func parse(
     _ bytes: Span<UInt8>, isHeadRequest: Bool, limits: HeadLimits
   ) throws(WireError) -> Int? {
-    let end = min(bytes.count, limits.bytes)
+    let bytes = bytes.extracting(0..<min(bytes.count, limits.bytes))
     fields.removeAll(keepingCapacity: true)
     keepAliveTimeout = nil
-    guard let fieldStart = try parseStatusLine(bytes, end: end) else {
-      return try incomplete(end: end, limits: limits)
+    guard let fieldStart = try parseStatusLine(bytes) else {
+      return try incomplete(bytes.count, limits)
     }
-    var lines = FieldLineParser(position: fieldStart, end: end, toleratesSpaceBeforeColon: true)
+    var lines = FieldLineParser(position: fieldStart, toleratesSpaceBeforeColon: true)
     var field = Field(name: .empty, value: .empty, known: .other)
     var messageFraming = MessageFraming()
     var hasConnection = false
     loop: while true {
       switch try lines.next(bytes, into: &field) {
-      case .incomplete: return try incomplete(end: end, limits: limits)
+      case .incomplete: return try incomplete(bytes.count, limits)
       case .end: break loop
       case .field:
         guard fields.count < limits.fields else { throw WireError(.tooManyFields, status: 431) }
@@ -44,16 +44,17 @@ extension ResponseHead {
     return count
   }
 
-  private func incomplete(end: Int, limits: HeadLimits) throws(WireError) -> Int? {
-    guard end < limits.bytes else { throw WireError(.headTooLarge, status: 431) }
+  private func incomplete(_ count: Int, _ limits: HeadLimits) throws(WireError) -> Int? {
+    guard count < limits.bytes else { throw WireError(.headTooLarge, status: 431) }
     return nil
   }
 
   /// `HTTP/1.1 200 OK`; the reason may be empty, and the space before an empty one missing. Status codes are three
   /// digits from 100 on; those above 599 exist in the wild and pass.
-  private mutating func parseStatusLine(_ bytes: Span<UInt8>, end: Int) throws(WireError) -> Int? {
-    guard let version = try HTTPVersion.parse(bytes, at: 0, end: end) else { return nil }
+  private mutating func parseStatusLine(_ bytes: Span<UInt8>) throws(WireError) -> Int? {
+    guard let version = try HTTPVersion.parse(bytes, at: 0) else { return nil }
     minorVersion = version
+    let end = bytes.count
     var index = HTTPVersion.count
     guard bytes[index] == Byte.space else { throw WireError(.malformedStatusLine) }
     index += 1

@@ -1,4 +1,5 @@
-// The one place of this module with unsafe code: literals as spans, and copying a span into an output span.
+// The one place of this module with unsafe code: literals as spans, eight bytes at once, and copying a span into an
+// output span.
 
 extension StaticString {
   /// The literal's UTF-8 bytes.
@@ -11,6 +12,16 @@ extension StaticString {
       let span = unsafe Span(_unsafeStart: utf8Start, count: utf8CodeUnitCount)
       return unsafe _overrideLifetime(span, copying: ())
     }
+  }
+}
+
+extension Span<UInt8> {
+  /// The eight bytes from `index` on, the first one lowest. Traps when they are not all there.
+  @inline(__always)
+  func word(at index: Int) -> UInt64 {
+    precondition(index >= 0 && index <= count - 8, "word out of bounds")
+    // Holds: the bounds were checked, any bits are a UInt64, and the load needs no alignment.
+    return UInt64(littleEndian: unsafe bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
   }
 }
 

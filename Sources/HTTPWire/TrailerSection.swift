@@ -14,13 +14,13 @@ package struct TrailerSection: Sendable {
   /// - Throws: `malformedTrailer` (400), `headTooLarge` or `tooManyFields` (431).
   package mutating func parse(_ bytes: Span<UInt8>, limits: HeadLimits) throws(WireError) -> Int? {
     fields.removeAll(keepingCapacity: true)
-    let end = min(bytes.count, limits.bytes)
-    var lines = FieldLineParser(position: 0, end: end, toleratesSpaceBeforeColon: false)
+    let bytes = bytes.extracting(0..<min(bytes.count, limits.bytes))
+    var lines = FieldLineParser(position: 0, toleratesSpaceBeforeColon: false)
     var field = Field(name: .empty, value: .empty, known: .other)
     while true {
       switch try nextLine(&lines, bytes, into: &field) {
       case .incomplete:
-        guard end < limits.bytes else { throw WireError(.headTooLarge, status: 431) }
+        guard bytes.count < limits.bytes else { throw WireError(.headTooLarge, status: 431) }
         return nil
       case .end:
         count = lines.position

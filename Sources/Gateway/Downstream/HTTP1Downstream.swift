@@ -3,8 +3,8 @@ internal import EventLoop
 internal import HTTPWire
 
 /// Confined to its loop. Kept alive by its stream's registration.
-final class HTTP1Downstream: StreamDelegate, TimerHandler, DownstreamChannel {
-  private enum Phase {
+final class HTTP1Downstream: StreamDelegate {
+  enum Phase {
     /// Waits for a request or is reading its head.
     case head
     case body(remaining: UInt64)
@@ -17,37 +17,37 @@ final class HTTP1Downstream: StreamDelegate, TimerHandler, DownstreamChannel {
     case closed
   }
 
-  private static let discardBytes = 256 * 1024
-  private static let discardTime: Int64 = 2_000_000_000
+  static let discardBytes = 256 * 1024
+  static let discardTime: Int64 = 2_000_000_000
 
-  private unowned let worker: Worker
-  private let stream: Stream
-  private let listener: ListenerPlan
-  private let peer: SocketAddress
-  private var timer: TimerWheel.Timer?
-  private var rate: RateGuard
-  private var phase = Phase.head
-  private var decoder = ChunkedDecoder()
+  unowned let worker: Worker
+  let stream: Stream
+  let listener: ListenerPlan
+  let peer: SocketAddress
+  var timer: TimerWheel.Timer?
+  var rate: RateGuard
+  var phase = Phase.head
+  var decoder = ChunkedDecoder()
   /// Bytes that came and are not taken yet: the start of a head, or a request behind the one at hand.
-  private var input: ByteBuffer?
-  private var parsedBytes = 0
-  private var hasHeadBegun = false
-  private var isTaking = false
-  private var isTakeQueued = false
+  var input: ByteBuffer?
+  var parsedBytes = 0
+  var hasHeadBegun = false
+  var isTaking = false
+  var isTakeQueued = false
 
-  private var exchange: Exchange?
-  private var isBodyPaused = false
+  var exchange: Exchange?
+  var isBodyPaused = false
   // The response at hand.
-  private var mayKeepAlive = true
-  private var isChunkedResponse = false
-  private var isCloseDelimited = false
-  private var hasResponseBegun = false
-  private var isHTTP10 = false
-  private var takesTrailers = false
-  private var isHeadRequest = false
+  var mayKeepAlive = true
+  var isChunkedResponse = false
+  var isCloseDelimited = false
+  var hasResponseBegun = false
+  var isHTTP10 = false
+  var takesTrailers = false
+  var isHeadRequest = false
   /// The caller has said that this request is its last.
-  private var callerCloses = false
-  private var mayCloseAfterFlush = false
+  var callerCloses = false
+  var mayCloseAfterFlush = false
 
   init(_ worker: Worker, _ stream: Stream, _ listener: ListenerPlan, peer: SocketAddress) {
     self.worker = worker
@@ -89,7 +89,7 @@ final class HTTP1Downstream: StreamDelegate, TimerHandler, DownstreamChannel {
     if taken < bytes.count, !stream.isClosed { keep(bytes.extracting(taken...)) }
   }
 
-  private func keep(_ bytes: Span<UInt8>) {
+  func keep(_ bytes: Span<UInt8>) {
     let buffer = input ?? worker.loop.buffers.acquire()
     input = buffer
     buffer.append(bytes)
@@ -97,7 +97,7 @@ final class HTTP1Downstream: StreamDelegate, TimerHandler, DownstreamChannel {
     if case .answering = phase { stream.pause() }
   }
 
-  private func takeInput() {
+  func takeInput() {
     guard let input, !isTaking else { return }
     isTaking = true
     let taken = input.withSpan { take($0) }
@@ -113,7 +113,7 @@ final class HTTP1Downstream: StreamDelegate, TimerHandler, DownstreamChannel {
   }
 
   /// Takes as many bytes as can be made use of now.
-  private func take(_ bytes: Span<UInt8>) -> Int {
+  func take(_ bytes: Span<UInt8>) -> Int {
     var offset = 0
     while offset < bytes.count {
       let rest = bytes.extracting(offset...)
@@ -161,7 +161,7 @@ final class HTTP1Downstream: StreamDelegate, TimerHandler, DownstreamChannel {
   }
 
   /// - Returns: 0 when the head is not complete.
-  private func takeHead(_ bytes: Span<UInt8>) -> Int {
+  func takeHead(_ bytes: Span<UInt8>) -> Int {
     if !hasHeadBegun {
       hasHeadBegun = true
       parsedBytes = 0
@@ -187,7 +187,7 @@ final class HTTP1Downstream: StreamDelegate, TimerHandler, DownstreamChannel {
   }
 
   /// The head in `worker.requestHead` is whole and well-formed.
-  private func begin(_ bytes: Span<UInt8>) {
+  func begin(_ bytes: Span<UInt8>) {
     disarm()
     isHTTP10 = worker.requestHead.minorVersion == 0
     isHeadRequest = worker.requestHead.method == .head
@@ -219,7 +219,7 @@ final class HTTP1Downstream: StreamDelegate, TimerHandler, DownstreamChannel {
     exchange.begin(bytes, admitted.plan, path: admitted.path, peer: peer, self)
   }
 
-  private func endRequest(trailers: [Field] = [], _ bytes: Span<UInt8> = Span()) {
+  func endRequest(trailers: [Field] = [], _ bytes: Span<UInt8> = Span()) {
     phase = .answering
     disarm()
     exchange?.requestEnd(trailers: trailers, bytes)
@@ -245,7 +245,7 @@ final class HTTP1Downstream: StreamDelegate, TimerHandler, DownstreamChannel {
 
   func streamDidFail(_ stream: Stream, _ error: StreamError) { gone() }
 
-  private func gone() {
+  func gone() {
     let abandoned = exchange
     exchange = nil
     close()
@@ -269,207 +269,6 @@ final class HTTP1Downstream: StreamDelegate, TimerHandler, DownstreamChannel {
     switch phase {
     case .body, .chunked: startRate()
     default: break
-    }
-  }
-
-  // MARK: The response
-
-  var hasBacklog: Bool { stream.unsent > 0 }
-
-  func sendInformational(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
-    ResponseWriter.write(head, bytes, to: stream, tail: .informational)
-  }
-
-  func sendHead(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
-    hasResponseBegun = true
-    if exchange?.isRequestComplete != true || worker.isDraining { mayKeepAlive = false }
-    let tail: ResponseWriter.Tail
-    switch head.framing {
-    case .none, .length:
-      tail = mayKeepAlive ? (isHTTP10 ? .keepAlive : .plain) : .close
-    case .chunked, .untilClose:
-      if isHTTP10 {
-        isCloseDelimited = true
-        mayKeepAlive = false
-        tail = .close
-      } else {
-        isChunkedResponse = true
-        tail = mayKeepAlive ? .chunked : .chunkedClose
-      }
-    }
-    ResponseWriter.write(head, bytes, to: stream, tail: tail)
-  }
-
-  func sendData(_ bytes: Span<UInt8>) {
-    if isChunkedResponse {
-      stream.write(capacity: ChunkWriter.sizeLineCapacity) { ChunkWriter.writeSizeLine(bytes.count, into: &$0) }
-      stream.write(bytes)
-      stream.write(capacity: 2) { $0.append(ChunkWriter.dataEnd) }
-    } else {
-      stream.write(bytes)
-    }
-  }
-
-  func sendTrailers(_ fields: [Field], _ bytes: Span<UInt8>) {
-    guard isChunkedResponse, takesTrailers else { return }
-    isChunkedResponse = false
-    stream.write(capacity: HeadWriter.capacity(of: fields) + 8) { out in
-      out.append(ChunkWriter.lastChunk)
-      HeadWriter.writeFields(fields, of: bytes, into: &out)
-      out.append(ChunkWriter.dataEnd)
-    }
-  }
-
-  func sendEnd() {
-    if isChunkedResponse { stream.write(capacity: 5) { $0.append(ChunkWriter.end) } }
-    finish()
-  }
-
-  /// The response is written: on to the next request, or to the end of the connection.
-  private func finish() {
-    stream.flush()
-    if let done = exchange {
-      exchange = nil
-      worker.giveBack(done)
-    }
-    if stream.isClosed { return }
-    guard mayKeepAlive, case .answering = phase else { return endConnection() }
-    phase = .head
-    isBodyPaused = false
-    armIdle()
-    stream.resume()
-    if input != nil { queueInput() }
-  }
-
-  /// A request that came with or before the end of the last answer: in a turn of its own, so that answers to a long
-  /// row of requests do not nest.
-  private func queueInput() {
-    if isTaking || isTakeQueued { return }
-    isTakeQueued = true
-    worker.loop.runLater(self)
-  }
-
-  func flush() {
-    stream.flush()
-    if stream.unsent > 0, let timer, !worker.loop.timers.isArmed(timer) { startRate() }
-  }
-
-  func streamDidDrain(_ stream: Stream) {
-    if mayCloseAfterFlush {
-      if case .discarding = phase { return discard() }
-      return gone()
-    }
-    exchange?.downstreamDrained()
-  }
-
-  func truncate() {
-    if let done = exchange {
-      exchange = nil
-      worker.giveBack(done)
-    }
-    close(resetting: true)
-  }
-
-  func answer(_ error: GatewayError) {
-    worker.note(error)
-    if hasResponseBegun { return truncate() }
-    hasResponseBegun = true
-    if case .answering = phase {} else { mayKeepAlive = false }
-    if case .malformed = error.kind { mayKeepAlive = false }
-    writeAnswer(error)
-    finish()
-  }
-
-  /// The connection can't be understood any further: whatever stands behind the fault may be anything.
-  private func answerAndClose(_ error: GatewayError) {
-    worker.note(error)
-    mayKeepAlive = false
-    writeAnswer(error)
-    finish()
-  }
-
-  private func writeAnswer(_ error: GatewayError) {
-    let bytes = ProblemResponse.render(
-      error, proxyName: worker.forwarding.proxyName, closing: !mayKeepAlive, withBody: !isHeadRequest)
-    stream.write(bytes.span)
-  }
-
-  /// The request's body breaks a rule: its upstream must not get more of it.
-  private func refuse(_ error: GatewayError) {
-    let abandoned = exchange
-    exchange = nil
-    abandoned?.downstreamGone()
-    if let abandoned { worker.giveBack(abandoned) }
-    if hasResponseBegun {
-      close(resetting: true)
-    } else {
-      answerAndClose(error)
-    }
-  }
-
-  // MARK: Ending
-
-  private func endConnection() {
-    if callerCloses, case .answering = phase, stream.unsent == 0, input == nil { return close() }
-    phase = .discarding(left: Self.discardBytes)
-    isBodyPaused = false
-    releaseInput()
-    stream.resume()
-    if stream.unsent == 0 { return discard() }
-    mayCloseAfterFlush = true
-    startRate()
-  }
-
-  private func discard() {
-    mayCloseAfterFlush = false
-    stream.shutdownWriting()
-    arm(Self.discardTime)
-  }
-
-  private func releaseInput() {
-    if let input, !isTaking { worker.loop.buffers.release(input) }
-    input = nil
-  }
-
-  private func close(resetting: Bool = false) {
-    if stream.isClosed { return }
-    phase = .closed
-    releaseInput()
-    if let timer { worker.loop.timers.release(timer) }
-    timer = nil
-    stream.close(resetting: resetting)
-    worker.closed(self)
-  }
-
-  // MARK: Deadlines
-
-  private func arm(_ nanoseconds: Int64) {
-    if let timer { worker.loop.timers.schedule(timer, at: worker.loop.now + nanoseconds) }
-  }
-
-  private func armIdle() { arm(listener.idleTimeout) }
-  private func disarm() { if let timer { worker.loop.timers.disarm(timer) } }
-
-  private func startRate() {
-    rate.start(sent: stream.sent)
-    arm(RateGuard.interval)
-  }
-
-  func timerFired(_ timer: TimerWheel.Timer) {
-    switch phase {
-    case .head where hasHeadBegun:
-      answerAndClose(GatewayError(.requestTimeout))
-    case .discarding where mayCloseAfterFlush:
-      if rate.isTooSlow(sent: stream.sent) { close() } else { startRate() }
-    case .head, .discarding, .closed:
-      close()
-    case .answering:
-      if stream.unsent == 0 { return }
-      if rate.isTooSlow(sent: stream.sent) { gone() } else { startRate() }
-    case .body, .chunked, .trailers:
-      if isBodyPaused, stream.unsent == 0 { return }
-      if !rate.isTooSlow(sent: stream.sent) { return startRate() }
-      if hasResponseBegun { gone() } else { refuse(GatewayError(.requestTimeout)) }
     }
   }
 }

@@ -6,9 +6,9 @@ internal import TokenKit
 
 /// Confined to its loop. Taken from the worker's store of exchanges and given back at its end, so that a request
 /// allocates nothing.
-final class Exchange: TimerHandler {
+final class Exchange {
   unowned let worker: Worker
-  private var timer: TimerWheel.Timer?
+  var timer: TimerWheel.Timer?
 
   // The request.
   var request = RequestHead()
@@ -17,22 +17,22 @@ final class Exchange: TimerHandler {
   private(set) var peer: SocketAddress = .unix(path: "")
   /// The path as it is forwarded, without the query: a part of the request's bytes.
   private(set) var forwardedPath: ByteRange = .empty
-  private var body = RequestBody(willFit: true)
-  private var keepLimit = 0
+  var body = RequestBody(willFit: true)
+  var keepLimit = 0
 
   // The attempt.
-  private var machine = ExchangeStateMachine()
-  private var downstream: (any DownstreamChannel)?
-  private var upstream: (any UpstreamChannel)?
-  private(set) var lease: Lease?
-  private var hasWritten = false
-  private var hasResponseByte = false
-  private var isEndSent = false
-  private var hasSentContinue = false
-  private var held: HeldResponse?
-  private var isBodyPaused = false
-  private var isBeginning = false
-  private var isResponsePaused = false
+  var machine = ExchangeStateMachine()
+  var downstream: (any DownstreamChannel)?
+  var upstream: (any UpstreamChannel)?
+  var lease: Lease?
+  var hasWritten = false
+  var hasResponseByte = false
+  var isEndSent = false
+  var hasSentContinue = false
+  var held: HeldResponse?
+  var isBodyPaused = false
+  var isBeginning = false
+  var isResponsePaused = false
 
   // Where it waits.
   /// What it asked the lease cache for, while it is parked.
@@ -87,7 +87,7 @@ final class Exchange: TimerHandler {
     isBeginning = false
   }
 
-  private func resetAttempt() {
+  func resetAttempt() {
     hasWritten = false
     hasResponseByte = false
     isEndSent = false
@@ -120,7 +120,7 @@ final class Exchange: TimerHandler {
     endRequest(upstream)
   }
 
-  private func endRequest(_ upstream: any UpstreamChannel) {
+  func endRequest(_ upstream: any UpstreamChannel) {
     upstream.sendEnd()
     isEndSent = true
     if machine.state == .awaitingHead { arm(plan.responseHeadTimeout) }
@@ -147,13 +147,13 @@ final class Exchange: TimerHandler {
   /// Whether the caller has sent its whole request.
   var isRequestComplete: Bool { body.isComplete }
 
-  private func pauseBody() {
+  func pauseBody() {
     if isBodyPaused { return }
     isBodyPaused = true
     downstream?.pauseBody()
   }
 
-  private func resumeBody() {
+  func resumeBody() {
     if !isBodyPaused { return }
     isBodyPaused = false
     downstream?.resumeBody()
@@ -223,7 +223,7 @@ final class Exchange: TimerHandler {
     }
   }
 
-  private func judge(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) -> ExchangeStateMachine.Rejection? {
+  func judge(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) -> ExchangeStateMachine.Rejection? {
     guard let credential = plan.credential, let lease else { return nil }
     let current = worker.leases.usable(credential)
     return ExchangeStateMachine.Rejection(
@@ -233,7 +233,7 @@ final class Exchange: TimerHandler {
   }
 
   /// Tells the control loop what it counts on: that a lease was accepted, that a route refuses fresh ones.
-  private func noteVerdict(isRejection: Bool) {
+  func noteVerdict(isRejection: Bool) {
     guard let credential = plan.credential, let lease else { return }
     if isRejection {
       if machine.hasReplayed { worker.leases.replayRejected(credential, plan) }
@@ -242,7 +242,7 @@ final class Exchange: TimerHandler {
     }
   }
 
-  private func forward(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
+  func forward(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
     arm(plan.streamIdleTimeout)
     downstream?.sendHead(head, bytes)
   }
@@ -259,7 +259,7 @@ final class Exchange: TimerHandler {
     if let held, held.body.count >= HeldResponse.bodyLimit { pauseResponse() }
   }
 
-  private func pauseResponse() {
+  func pauseResponse() {
     if isResponsePaused { return }
     isResponsePaused = true
     // A caller that does not read is judged by its own minimum rate, not by the upstream's silence.
@@ -282,7 +282,7 @@ final class Exchange: TimerHandler {
     finishResponse()
   }
 
-  private func finishResponse() {
+  func finishResponse() {
     let downstream = self.downstream
     let channel = upstream
     upstream = nil
@@ -306,114 +306,4 @@ final class Exchange: TimerHandler {
     let maySendAgain = !hasWritten || (request.method.isIdempotent && body.isWhole)
     perform(machine.upstreamFailed(error, mayResend: maySendAgain && !hasResponseByte))
   }
-
-  // MARK: Actions
-
-  private func perform(_ action: ExchangeStateMachine.Action) {
-    switch action {
-    case .none: break
-    case .park: park(.missing)
-    case .hold: park(.rejected(route: plan.index))
-    case .connect(let fresh): connect(fresh: fresh)
-    case .send: send()
-    case .replay:
-      held?.release(worker.loop)
-      held = nil
-      let old = upstream
-      upstream = nil
-      old?.letGo()
-      if let credential = plan.credential { lease = worker.leases.usable(credential) ?? lease }
-      connect(fresh: false)
-    case .releaseHeld: releaseHeld()
-    case .fail(let error):
-      let downstream = self.downstream
-      end()
-      downstream?.answer(error.about(plan))
-    case .truncate:
-      let downstream = self.downstream
-      end()
-      downstream?.truncate()
-    case .abort: end()
-    // Decided where the head is at hand.
-    case .forward: break
-    }
-  }
-
-  private func park(_ cause: LeaseWant.Cause) {
-    guard let credential = plan.credential else { return }
-    arm(plan.parkTimeout)
-    worker.leases.park(self, credential, cause)
-  }
-
-  private func connect(fresh: Bool) {
-    resetAttempt()
-    arm(plan.connectTimeout)
-    worker.pools[plan.upstream].acquire(for: self, fresh: fresh, onlyRecent: !request.method.isIdempotent)
-  }
-
-  private func send() {
-    guard let upstream else { return }
-    hasWritten = true
-    arm(body.isComplete ? plan.responseHeadTimeout : plan.streamIdleTimeout)
-    upstream.sendHead(of: self)
-    if let kept = body.kept { kept.withSpan { upstream.sendData($0) } }
-    body.sent(worker.loop, worker.replay)
-    if body.isComplete { endRequest(upstream) }
-    // Head and body leave in one piece when they came in one: the flush follows when the caller's bytes are read.
-    if isBeginning { return }
-    upstream.flush()
-    if !upstream.hasBacklog { resumeBody() }
-  }
-
-  /// Passes the kept 401 on, unchanged, and goes on reading where it was paused.
-  private func releaseHeld() {
-    worker.leases.remove(self)
-    guard let response = held else { return }
-    held = nil
-    response.headBytes.withSpan { forward(response.head, $0) }
-    response.body.withSpan { bytes in
-      if bytes.count > 0 { downstream?.sendData(bytes) }
-    }
-    response.release(worker.loop)
-    if response.hasEnded {
-      machine.responseEnded()
-      finishResponse()
-    } else if response.isCut || upstream == nil {
-      perform(machine.upstreamFailed(GatewayError(.connectionTerminated), mayResend: false))
-    } else {
-      downstream?.flush()
-      if isResponsePaused, downstream?.hasBacklog == false { downstreamDrained() }
-    }
-  }
-
-  /// Stops everything at once: the upstream request is aborted.
-  private func end() {
-    let channel = upstream
-    upstream = nil
-    channel?.letGo()
-    release()
-  }
-
-  private func release() {
-    disarm()
-    worker.leases.remove(self)
-    if let ticket = connectTicket { worker.pools[plan.upstream].cancel(ticket) }
-    connectTicket = nil
-    held?.release(worker.loop)
-    held = nil
-    body.release(worker.loop, worker.replay)
-    lease = nil
-    downstream = nil
-    isBodyPaused = false
-  }
-
-  // MARK: Deadlines
-
-  private func arm(_ nanoseconds: Int64) {
-    if let timer { worker.loop.timers.schedule(timer, at: worker.loop.now + nanoseconds) }
-  }
-
-  private func disarm() { if let timer { worker.loop.timers.disarm(timer) } }
-
-  func timerFired(_ timer: TimerWheel.Timer) { perform(machine.timedOut()) }
 }

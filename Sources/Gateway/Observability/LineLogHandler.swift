@@ -5,14 +5,12 @@ package import Logging
 /// Writes each event with one call, so that lines of several threads never mix. Values are written as they are given:
 /// whoever logs must not hand over secrets (`Secret` prints redacted).
 package struct LineLogHandler: LogHandler {
-  package enum Format: String, Sendable, CaseIterable { case json, text }
-
   package var logLevel: Logger.Level
   package var metadata: Logger.Metadata = [:]
-  private let format: Format
+  private let format: LogConfiguration.Format
   private let label: String
 
-  package init(label: String, level: Logger.Level, format: Format) {
+  package init(label: String, level: Logger.Level, format: LogConfiguration.Format) {
     self.label = label
     self.format = format
     logLevel = level

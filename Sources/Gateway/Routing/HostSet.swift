@@ -26,4 +26,7 @@ package struct HostSet: Sendable, Equatable {
     }
     return false
   }
+
+  /// Whether a host in the form of `HostName.normal` is in the set.
+  package func contains(_ host: String) -> Bool { names?.contains(Array(host.utf8)) ?? true }
 }

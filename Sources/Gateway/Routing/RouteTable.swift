@@ -18,13 +18,18 @@ package struct RouteTable: Sendable {
   private struct Entry: Sendable {
     var route: Int
     var listener: Int?
-    /// Empty: any host.
-    var host: Range<Int>
     var prefix: Range<Int>
     /// Bit per `Method`; the bit of `.other` means any method that has none of its own.
     var methods: UInt16
     /// Into `bytes`: names of methods that `Method` does not tell apart.
     var otherMethods: [Range<Int>]
+  }
+
+  private struct HostGroup: Sendable {
+    /// Into `bytes`: lower case.
+    var name: Range<Int>
+    /// Into `entries`.
+    var entries: Range<Int>
   }
 
   private struct Target: Sendable {
@@ -34,8 +39,11 @@ package struct RouteTable: Sendable {
     var basePathAndSlash: Range<Int>
   }
 
-  /// Best first: routes with a host before those without, then the longer prefix.
+  /// Grouped by host, those without one last; in a group the longer prefix first.
   private let entries: [Entry]
+  /// By length, then bytes: searched by halves.
+  private let hosts: [HostGroup]
+  private let anyHost: Range<Int>
   /// By route.
   private let targets: [Target]
   /// What all ranges of the table point into.
@@ -49,37 +57,41 @@ package struct RouteTable: Sendable {
       bytes.append(contentsOf: text.utf8)
       return start..<bytes.count
     }
-    var entries: [Entry] = []
-    var targets: [Target] = []
-    for (index, route) in routes.enumerated() {
-      let match = route.match
-      var methods: UInt16 = match.methods.isEmpty ? .max : 0
-      var otherMethods: [Range<Int>] = []
-      for name in match.methods {
-        if let method = Self.known[name] {
-          methods |= 1 << UInt16(method.rawValue)
-        } else {
-          otherMethods.append(store(name))
-        }
-      }
-      entries.append(
-        Entry(
-          route: index, listener: match.listener, host: store(match.host ?? ""), prefix: store(match.pathPrefix),
-          methods: methods, otherMethods: otherMethods))
+    targets = routes.map { route in
       let base = store(route.upstream.basePath + "/")
-      targets.append(
-        Target(
-          stripped: route.stripPrefix ? match.pathPrefix.utf8.count : 0,
-          basePath: base.lowerBound..<base.upperBound - 1,
-          basePathAndSlash: base))
+      return Target(
+        stripped: route.stripPrefix ? route.match.pathPrefix.utf8.count : 0,
+        basePath: base.lowerBound..<base.upperBound - 1, basePathAndSlash: base)
     }
+    var entries: [Entry] = []
+    var hosts: [HostGroup] = []
+    let groups = Dictionary(grouping: routes.indices) { routes[$0].match.host ?? "" }
+    let withHost = groups.keys.filter { !$0.isEmpty }.sorted { Self.isBefore(Array($0.utf8), Array($1.utf8)) }
+    for host in withHost + [""] {
+      let start = entries.count
+      for index in (groups[host] ?? []).sorted(by: { Self.isBetter(routes[$0], routes[$1]) }) {
+        let match = routes[index].match
+        let named = match.methods.map { Self.known[$0] }
+        entries.append(
+          Entry(
+            route: index, listener: match.listener, prefix: store(match.pathPrefix),
+            methods: match.methods.isEmpty ? .max : named.compactMap(\.self).reduce(0) { $0 | 1 << UInt16($1.rawValue) },
+            otherMethods: zip(match.methods, named).filter { $0.1 == nil }.map { store($0.0) }))
+      }
+      if !host.isEmpty { hosts.append(HostGroup(name: store(host), entries: start..<entries.count)) }
+    }
+    anyHost = (hosts.last?.entries.upperBound ?? 0)..<entries.count
+    self.entries = entries
+    self.hosts = hosts
     self.bytes = bytes
-    self.targets = targets
-    self.entries = entries.sorted { a, b in
-      if a.host.isEmpty != b.host.isEmpty { return b.host.isEmpty }
-      if a.prefix.count != b.prefix.count { return a.prefix.count > b.prefix.count }
-      return a.route < b.route
-    }
+  }
+
+  private static func isBefore(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+    a.count == b.count ? a.lexicographicallyPrecedes(b) : a.count < b.count
+  }
+
+  private static func isBetter(_ a: RouteConfiguration, _ b: RouteConfiguration) -> Bool {
+    a.match.pathPrefix.utf8.count > b.match.pathPrefix.utf8.count
   }
 
   private static var known: [String: Method] {
@@ -97,10 +109,35 @@ package struct RouteTable: Sendable {
   package func match(
     listener: Int, authority: Span<UInt8>, path: Span<UInt8>, method: Method, methodName: Span<UInt8>
   ) -> Int? {
+    if let route = best(hosts(authority), listener, path, method, methodName) { return route }
+    return best(anyHost, listener, path, method, methodName)
+  }
+
+  /// The entries of the routes for exactly that host.
+  private func hosts(_ authority: Span<UInt8>) -> Range<Int> {
     let host = HostName.range(in: authority)
-    var index = 0
-    while index < entries.count {
-      if fits(index, listener, authority, host, path, method, methodName) { return entries[index].route }
+    var (low, high) = (0, hosts.count)
+    while low < high {
+      let middle = (low + high) / 2
+      let name = hosts[middle].name
+      var order = name.count - host.count
+      var offset = 0
+      while order == 0, offset < host.count {
+        order = Int(bytes[name.lowerBound + offset]) - Int(HostName.lower(authority[host.lowerBound + offset]))
+        offset += 1
+      }
+      if order == 0 { return hosts[middle].entries }
+      if order < 0 { low = middle + 1 } else { high = middle }
+    }
+    return 0..<0
+  }
+
+  private func best(
+    _ range: Range<Int>, _ listener: Int, _ path: Span<UInt8>, _ method: Method, _ methodName: Span<UInt8>
+  ) -> Int? {
+    var index = range.lowerBound
+    while index < range.upperBound {
+      if fits(index, listener, path, method, methodName) { return entries[index].route }
       index += 1
     }
     return nil
@@ -108,18 +145,9 @@ package struct RouteTable: Sendable {
 
   @inline(__always)
   private func fits(
-    _ index: Int, _ listener: Int, _ authority: Span<UInt8>, _ host: Range<Int>, _ path: Span<UInt8>,
-    _ method: Method, _ methodName: Span<UInt8>
+    _ index: Int, _ listener: Int, _ path: Span<UInt8>, _ method: Method, _ methodName: Span<UInt8>
   ) -> Bool {
     if let only = entries[index].listener, only != listener { return false }
-    let wantedHost = entries[index].host
-    if !wantedHost.isEmpty {
-      guard wantedHost.count == host.count else { return false }
-      for offset in 0..<host.count
-      where HostName.lower(authority[host.lowerBound + offset]) != bytes[wantedHost.lowerBound + offset] {
-        return false
-      }
-    }
     let prefix = entries[index].prefix
     guard path.count >= prefix.count else { return false }
     if path.count > prefix.count, !prefix.isEmpty, path[prefix.count] != UInt8(ascii: "/") { return false }

@@ -1,6 +1,7 @@
 // The few blocking socket calls of the test clients. The gateway's own sockets are in EventLoop.
 package import EventLoop
 internal import Glibc
+internal import Synchronization
 internal import TokenKit
 
 enum TCP {
@@ -66,10 +67,24 @@ enum TCP {
 
 /// Ports that nobody listens on, for processes that cannot be asked for theirs.
 package enum FreePort {
-  /// Bound once and let go; the system does not hand it out again soon.
+  /// Below the range that the system takes the ports of outgoing connections from (32768 and up on Linux): one of the
+  /// thousands that a load test makes could take the port in the meantime.
+  private static let range: Range<UInt16> = 15_000..<32_000
+  private static let taken = Mutex<Set<UInt16>>([])
+
+  /// A port that is free now and is not handed out again by this process.
   package static func take() throws(SystemError) -> UInt16 {
-    let fd = try Socket.listen(on: .ipv4(0x7f00_0001, port: 0))
-    defer { Socket.close(fd) }
-    return try Socket.localAddress(fd).port
+    var last = SystemError("bind", errno: EADDRINUSE)
+    for _ in 0..<1000 {
+      let port = UInt16.random(in: range)
+      guard taken.withLock({ $0.insert(port).inserted }) else { continue }
+      do throws(SystemError) {
+        Socket.close(try Socket.listen(on: .ipv4(0x7f00_0001, port: port)))
+        return port
+      } catch {
+        last = error
+      }
+    }
+    throw last
   }
 }

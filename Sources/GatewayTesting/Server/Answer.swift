@@ -126,6 +126,12 @@ package struct Responder: Sendable {
   package func respond(_ reaction: Reaction) {
     mailbox.send(.respond(connection: connection, ordinal: ordinal, reaction))
   }
+
+  /// Has the server refuse connections on a port, for a time or until `accept`, once the answer to this request left.
+  package func refuse(port: Int, for time: Duration?) { mailbox.send(.refuse(port: port, for: time, done: {})) }
+
+  /// Has the server listen on a port again.
+  package func accept(port: Int) { mailbox.send(.accept(port: port, done: { _ in })) }
 }
 
 enum StatusText {

@@ -46,7 +46,7 @@ package struct ServerRecord: Sendable {
 
 enum ServerCommand: Sendable {
   case respond(connection: Int, ordinal: Int, Reaction)
-  case refuse(port: Int, done: @Sendable () -> Void)
+  case refuse(port: Int, for: Duration?, done: @Sendable () -> Void)
   case accept(port: Int, done: @Sendable (SystemError?) -> Void)
   case closeConnections(idleOnly: Bool, done: @Sendable () -> Void)
   case stop
@@ -112,10 +112,10 @@ package final class ScriptedServer: Sendable {
   /// What it saw so far.
   package var record: ServerRecord { shared.update { $0 } }
 
-  /// Connections to that port are refused from the return on; open ones are closed.
-  package func refuse(port index: Int = 0) {
+  /// Connections to that port are refused from the return on, for that time or until `accept`; open ones are closed.
+  package func refuse(port index: Int = 0, for time: Duration? = nil) {
     let latch = Latch()
-    mailbox.send(.refuse(port: index) { latch.open() })
+    mailbox.send(.refuse(port: index, for: time) { latch.open() })
     latch.wait()
   }
 

@@ -2,7 +2,7 @@
 internal import EventLoop
 internal import TokenKit
 
-final class ServerCore {
+final class ServerCore: TimerHandler {
   let loop: EventLoop
   let shared: ServerShared
   let mailbox: ServerMailbox
@@ -13,6 +13,9 @@ final class ServerCore {
   private var connections: [Int: ServerConnection] = [:]
   private var lastConnection = 0
   private var receiver: ServerMailbox.Receiver?
+  /// When to listen again, by port.
+  private var reopenings: [Int: Int64] = [:]
+  private var timer: TimerWheel.Timer?
   private var dateSecond: Int64 = 0
   private var dateText = ""
 
@@ -71,24 +74,16 @@ final class ServerCore {
   private func perform(_ command: ServerCommand) {
     switch command {
     case .respond(let number, let ordinal, let reaction): connections[number]?.respond(reaction, to: ordinal)
-    case .refuse(let port, let done):
+    case .refuse(let port, let time, let done):
+      reopenings[port] = time.map { loop.now + $0.nanoseconds }
+      schedule()
       listeners[port]?.drain()
       listeners[port] = nil
       if sockets[port] >= 0 { Socket.close(sockets[port]) }
       sockets[port] = -1
       for connection in connections.values where connection.port == port { connection.close() }
       done()
-    case .accept(let port, let done):
-      var failure: SystemError?
-      if sockets[port] < 0 {
-        do throws(SystemError) {
-          sockets[port] = try Socket.listen(on: addresses[port])
-          try listen(port)
-        } catch {
-          failure = error
-        }
-      }
-      done(failure)
+    case .accept(let port, let done): done(reopen(port))
     case .closeConnections(let idleOnly, let done):
       for connection in connections.values where !idleOnly || connection.isIdle { connection.close() }
       done()
@@ -96,7 +91,33 @@ final class ServerCore {
     }
   }
 
+  private func reopen(_ port: Int) -> SystemError? {
+    reopenings[port] = nil
+    if sockets[port] >= 0 { return nil }
+    do throws(SystemError) {
+      sockets[port] = try Socket.listen(on: addresses[port])
+      try listen(port)
+      return nil
+    } catch {
+      shared.update { $0.violations.append("port \(addresses[port].port) cannot be opened again: \(error)") }
+      return error
+    }
+  }
+
+  private func schedule() {
+    guard let next = reopenings.values.min() else { return }
+    let timer = self.timer ?? loop.timers.make(self)
+    self.timer = timer
+    loop.timers.schedule(timer, at: next)
+  }
+
+  func timerFired(_ timer: TimerWheel.Timer) {
+    for (port, time) in reopenings where time <= loop.now { _ = reopen(port) }
+    schedule()
+  }
+
   private func end() {
+    if let timer { loop.timers.release(timer) }
     receiver?.detach()
     for listener in listeners { listener?.drain() }
     listeners = []

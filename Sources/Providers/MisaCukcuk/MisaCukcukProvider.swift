@@ -63,7 +63,8 @@ public struct MisaCukcukProvider: TokenProvider {
     }
     guard success else {
       guard let errorType = MisaErrorType(reply.errorType) else { throw GrantError(bodySaysNothing: response) }
-      throw GrantError(errorType.outcome, errorType.code, retryAfter: response.retryAfter)
+      let kind = errorType.outcome
+      throw GrantError(kind, errorType.code, retryAfter: kind == .transient ? response.retryAfter : nil)
     }
     guard (200..<300).contains(response.status) else { throw GrantError(bodySaysNothing: response) }
     guard case .string(let access) = reply.data?.accessToken, TokenRules.isOpaqueAccessToken(access) else {
