@@ -78,7 +78,7 @@ final class ResolverChannel: TimerHandler {
     var domains = unsafe (options.searchDomains ?? []).map { unsafe strdup($0) }
     defer {
       unsafe free(lookups)
-      for unsafedomain in unsafe domains { unsafe free(domain) }
+      unsafe domains.forEach { unsafe free($0) }
     }
     if options.searchDomains != nil { mask |= ARES_OPT_DOMAINS }
     var opened: OpaquePointer?
