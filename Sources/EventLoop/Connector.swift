@@ -47,7 +47,7 @@ package final class Connector: StreamDelegate, TimerHandler, Runnable {
   private var completion: ((Result<Stream, ConnectFailure>) -> Void)?
   /// Addresses that were not tried yet, the next one last.
   private var waiting: [SocketAddress]
-  private var attempts: [(stream: Stream, address: SocketAddress)] = []
+  private var attempts: [Stream] = []
   /// Connected; its TLS handshake is under way.
   private var winner: Stream?
   private var deadline: TimerWheel.Timer?
@@ -126,7 +126,7 @@ package final class Connector: StreamDelegate, TimerHandler, Runnable {
   private func tryNext() -> Bool {
     while let address = waiting.popLast() {
       do throws(SystemError) {
-        attempts.append((try attempt(address), address))
+        attempts.append(try attempt(address))
         if let delay, !waiting.isEmpty { loop.timers.schedule(delay, at: loop.now + Self.attemptDelay) }
         return true
       } catch {
@@ -171,12 +171,11 @@ package final class Connector: StreamDelegate, TimerHandler, Runnable {
     winner = stream
     waiting.removeAll()
     if let delay { loop.timers.cancel(delay) }
-    let port = attempts.first { $0.stream === stream }?.address.port ?? 0
-    for other in attempts where other.stream !== stream { other.stream.close() }
+    for other in attempts where other !== stream { other.close() }
     attempts.removeAll()
     guard let tls else { return finish(.success(stream)) }
     do throws(TLSError) {
-      stream.startTLS(try TLSSession(tls.context, serverName: tls.serverName, port: port))
+      stream.startTLS(try TLSSession(tls))
     } catch {
       finish(.failure(ConnectFailure(.tlsFailure(error))))
     }
@@ -192,7 +191,7 @@ package final class Connector: StreamDelegate, TimerHandler, Runnable {
       }
       return
     }
-    attempts.removeAll { $0.stream === stream }
+    attempts.removeAll { $0 === stream }
     if case .system(let error) = error { lastError = error }
     if !tryNext() { finish(.failure(failure())) }
   }
@@ -216,7 +215,7 @@ package final class Connector: StreamDelegate, TimerHandler, Runnable {
   }
 
   private func clear() {
-    for attempt in attempts { attempt.stream.close() }
+    for attempt in attempts { attempt.close() }
     attempts.removeAll()
     winner?.close()
     winner = nil

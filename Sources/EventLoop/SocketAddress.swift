@@ -52,6 +52,15 @@ package enum SocketAddress: Sendable, Hashable {
     }
   }
 
+  /// The same host at another port; a Unix path as it is.
+  package func with(port: UInt16) -> SocketAddress {
+    switch self {
+    case .ipv4(let address, _): .ipv4(address, port: port)
+    case .ipv6(let high, let low, let scope, _): .ipv6(high: high, low: low, scope: scope, port: port)
+    case .unix: self
+    }
+  }
+
   /// 127.0.0.0/8, ::1 (also mapped), or a Unix socket.
   package var isLoopback: Bool {
     switch self {

@@ -1,5 +1,6 @@
 // What all TLS connections to peers under one set of certificate authorities share.
 internal import COpenSSL
+internal import Synchronization
 
 /// The settings, authorities and resumable sessions of outgoing TLS connections. Made once per `ca_file`, shared by
 /// all loops: TLS 1.2 or newer, peer and name verified, `http/1.1` offered.
@@ -13,10 +14,30 @@ package final class TLSClientContext: @unchecked Sendable {
   /// Room for two full records, so that bulk data takes one call for two of them.
   private static let readBuffer = 2 * (16 * 1024 + 512)
 
+  private let store: TLSTrustStore
+  /// By path; the empty one stands for the system's authorities.
+  private static let contexts = Mutex<[String: TLSClientContext]>([:])
+
+  /// The context of a bundle: the same one for every caller, until the file is replaced.
   /// - Parameter caFile: a PEM bundle of authorities; nil for those of the system. A bundle is read once per process.
   /// - Throws: `trust_store` when the bundle cannot be read or holds no certificate.
-  package init(caFile: String? = nil) throws(TLSError) {
+  package static func shared(caFile: String? = nil) throws(TLSError) -> TLSClientContext {
     let store = try TLSTrustStore.shared(caFile: caFile)
+    let result: Result<TLSClientContext, TLSError> = contexts.withLock { contexts in
+      if let known = contexts[caFile ?? ""], known.store === store { return .success(known) }
+      do throws(TLSError) {
+        let made = try TLSClientContext(store)
+        contexts[caFile ?? ""] = made
+        return .success(made)
+      } catch {
+        return .failure(error)
+      }
+    }
+    return try result.get()
+  }
+
+  private init(_ store: TLSTrustStore) throws(TLSError) {
+    self.store = store
     ERR_clear_error()
     guard let context = unsafe SSL_CTX_new(TLS_client_method()) else {
       throw TLSError.fromQueue(otherwise: .library)
@@ -55,10 +76,14 @@ package final class TLSClientContext: @unchecked Sendable {
 package struct TLSTarget: Sendable {
   package var context: TLSClientContext
   /// The name, or address literal, that the peer's certificate must have. A trailing dot does not count.
+  /// Sent as SNI unless it is an address literal (RFC 6066, section 3).
   package var serverName: String
+  /// With the name, what sessions are resumed by.
+  package var port: UInt16
 
-  package init(context: TLSClientContext, serverName: String) {
+  package init(context: TLSClientContext, serverName: String, port: UInt16) {
     self.context = context
     self.serverName = serverName
+    self.port = port
   }
 }

@@ -35,13 +35,11 @@ package final class TLSSession {
   private var readEnd: Outcome?
   private var isBroken = false
 
-  /// - Parameters:
-  ///   - serverName: what the certificate must be for; sent as SNI unless it is an address literal (RFC 6066, 3).
-  ///   - port: with the name, the key under which sessions are resumed.
-  package init(_ context: TLSClientContext, serverName: String, port: UInt16) throws(TLSError) {
-    let name = serverName.hasSuffix(".") ? String(serverName.dropLast()) : serverName
-    self.context = context
-    key = TLSSessionCache.Key(name: name.lowercased(), port: port)
+  /// - Throws: `library` when the server name is none that a certificate can have.
+  package init(_ target: TLSTarget) throws(TLSError) {
+    let name = target.serverName.hasSuffix(".") ? String(target.serverName.dropLast()) : target.serverName
+    context = target.context
+    key = TLSSessionCache.Key(name: name.lowercased(), port: target.port)
     ERR_clear_error()
     guard let ssl = unsafe SSL_new(context.pointer) else { throw TLSError.fromQueue(otherwise: .library) }
     unsafe self.ssl = ssl
@@ -50,7 +48,7 @@ package final class TLSSession {
     unsafe SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
     unsafe SSL_set_connect_state(ssl)
     try expect(name)
-    if let known = context.sessions.take(key) { unsafe SSL_set_session(ssl, known.pointer) }
+    if let known = target.context.sessions.take(key) { unsafe SSL_set_session(ssl, known.pointer) }
   }
 
   deinit { unsafe SSL_free(ssl) }
@@ -60,7 +58,7 @@ package final class TLSSession {
     // A NUL would end the name early for OpenSSL, and an empty one means any name.
     guard !name.isEmpty, !name.utf8.contains(0) else { throw TLSError(.library, "not a name to verify") }
     let isSet: Bool
-    if IPAddress(name) != nil {
+    if SocketAddress(numeric: name, port: 0) != nil {
       isSet = unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1
     } else {
       unsafe SSL_set_hostflags(ssl, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))

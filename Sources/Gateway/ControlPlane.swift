@@ -49,8 +49,8 @@ final class ControlPlane {
     timers = ControlTimers(loop)
     let resolver = try Resolver(loop)
     self.resolver = resolver
-    transport = CurlTransport(loop, userAgent: "gateway/\(Version.text)") { host, port, completion in
-      resolver.resolve(host) { completion(NameAnswer.numeric($0, port: port)) }
+    transport = CurlTransport(loop, userAgent: "gateway/\(Version.text)") { host, _, completion in
+      resolver.resolve(host) { completion(NameAnswer.numeric($0)) }
     }
   }
 
@@ -118,11 +118,7 @@ final class ControlPlane {
       let port = target.port
       watchers.append(
         resolver.watch(target.host) { [unowned self] result in
-          let message: Result<[SocketAddress], GatewayError> =
-            switch result {
-            case .success(let name): .success(name.addresses.map { $0.with(port: port) })
-            case .failure(let failure): .failure(GatewayError(failure))
-            }
+          let message = NameAnswer.upstream(result, port: port)
           if case .failure(let failure) = result {
             logger.warning(
               "upstream name not resolved", metadata: ["host": "\(target.host)", "reason": "\(failure.reason)"])
@@ -201,6 +197,8 @@ final class ControlPlane {
     guard phase == .draining, isStoreReleased, drainedWorkers == mailboxes.count else { return }
     phase = .ended
     transport.close()
+    for watcher in watchers { watcher.stop() }
+    resolver.stop()
     loop.stop()
   }
 }
