@@ -13,7 +13,6 @@ struct DataPlanePlan: Sendable {
 
   /// - Throws: what is wrong with a file of certificate authorities.
   init(_ configuration: GatewayConfiguration) throws(TLSError) {
-    var contexts: [String?: TLSClientContext] = [:]
     var targets: [UpstreamTarget] = []
     var limits: [Int] = []
     var places: [PoolKey: Int] = [:]
@@ -31,11 +30,9 @@ struct DataPlanePlan: Sendable {
         places[key] = place
         var tls: TLSTarget?
         if origin.isTLS {
-          let caFile = route.upstream.caFile
-          let context: TLSClientContext
-          if let known = contexts[caFile] { context = known } else { context = try TLSClientContext(caFile: caFile) }
-          contexts[caFile] = context
-          tls = TLSTarget(context: context, serverName: origin.tlsServerName)
+          tls = TLSTarget(
+            context: try TLSClientContext.shared(caFile: route.upstream.caFile), serverName: origin.tlsServerName,
+            port: origin.port)
         }
         targets.append(
           UpstreamTarget(

@@ -69,7 +69,8 @@ struct CredentialReading: Sendable {
     }
     credential.scheme = settings.string("scheme") ?? credential.scheme
     if !credential.scheme.isEmpty, !FieldRules.isToken(credential.scheme) {
-      settings.reject("scheme", "\"\(credential.scheme)\" is not a scheme such as \"Bearer\"; \"\" sends the bare token")
+      settings.reject(
+        "scheme", "\"\(credential.scheme)\" is not a scheme such as \"Bearer\"; \"\" sends the bare token")
     }
     var taken: Set<String> = [FieldRules.comparable(credential.header)]
     if let extra = settings.object("extra_headers") {
@@ -96,7 +97,8 @@ struct CredentialReading: Sendable {
     }
     for field in traits.requestFields {
       if !taken.insert(FieldRules.comparable(field.name)).inserted {
-        settings.reject(nil, "the provider sets the field \(field.name) too; take it from \"header\" or \"extra_headers\"")
+        settings.reject(
+          nil, "the provider sets the field \(field.name) too; take it from \"header\" or \"extra_headers\"")
       } else if !FieldRules.isValue(field.value) {
         settings.reject(nil, "the value for the field \(field.name) has characters that a header field can't carry")
       }
@@ -115,7 +117,7 @@ struct CredentialReading: Sendable {
     credential.defaultLifetime =
       settings.duration("default_lifetime", in: .seconds(1)...year) ?? credential.defaultLifetime
     credential.refreshTokenLifetime =
-      settings.duration("refresh_token_lifetime", in: .seconds(1) ... (year * 100)) ?? traits.refreshTokenLifetime
+      settings.duration("refresh_token_lifetime", in: .seconds(1)...(year * 100)) ?? traits.refreshTokenLifetime
     if let written = settings.value("rejection_status"), written != .null {
       if let statuses = Self.statuses(written) {
         credential.rejectionStatuses = statuses

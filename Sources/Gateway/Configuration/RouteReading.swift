@@ -60,7 +60,8 @@ struct RouteReading {
     if let text = settings.string("host") {
       match.host = HostName.normal(text)
       if match.host == nil {
-        settings.reject("host", "\"\(text)\" is not a host; write it without scheme, port and path (wildcards don't work)")
+        settings.reject(
+          "host", "\"\(text)\" is not a host; write it without scheme, port and path (wildcards don't work)")
       }
     }
     if let text = settings.string("path_prefix") {
@@ -111,7 +112,8 @@ struct RouteReading {
       settings.reject("tls_server_name", "\"\(serverName)\" is not a host name")
     }
     guard let first = urls.first else { return nil }
-    for (key, isSet) in [("tls_server_name", serverName != nil), ("ca_file", caFile != nil)] where isSet && !first.isTLS {
+    for (key, isSet) in [("tls_server_name", serverName != nil), ("ca_file", caFile != nil)] where isSet && !first.isTLS
+    {
       settings.reject(key, "means nothing for an http:// upstream")
     }
     return UpstreamConfiguration(

@@ -69,7 +69,8 @@ final class LeaseCache: Runnable {
     slots[credential].parked.append(exchange)
     parkedCount += 1
     if cause == .missing, slots[credential].isHolding, usable(credential) != nil { return }
-    askOnce(credential, cause, above: cause == .missing ? slots[credential].lease?.generation : exchange.lease?.generation)
+    askOnce(
+      credential, cause, above: cause == .missing ? slots[credential].lease?.generation : exchange.lease?.generation)
   }
 
   func remove(_ exchange: Exchange) {

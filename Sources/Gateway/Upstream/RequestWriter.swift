@@ -8,7 +8,8 @@ enum RequestWriter {
   /// Fields that are written here rather than copied.
   private static let rewritten: FieldNameSet = [
     FieldNameSet(.host), FieldNameSet(.contentLength), FieldNameSet(.xGatewayToken), FieldNameSet(.xForwardedFor),
-    FieldNameSet(.xForwardedProto), FieldNameSet(.xForwardedHost), FieldNameSet(.xRequestID), FieldNameSet(.maxForwards),
+    FieldNameSet(.xForwardedProto), FieldNameSet(.xForwardedHost), FieldNameSet(.xRequestID),
+    FieldNameSet(.maxForwards),
     FieldNameSet(.expect),
   ]
 
