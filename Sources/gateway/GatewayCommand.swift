@@ -20,7 +20,7 @@ struct ConfigurationOption: ParsableArguments {
     switch ConfigurationLoader.load(path: config, registry: Registry.providers) {
     case .success(let loaded): return (loaded.configuration, loaded.warnings)
     case .failure(let problems):
-      StandardError.write(line: ProblemReport.render(problems.all))
+      StandardError.write(line: ProblemReport.render(problems.all, file: config))
       throw ExitCode(1)
     }
   }
@@ -34,7 +34,7 @@ struct Serve: ParsableCommand {
 
   func run() throws {
     let (configuration, warnings) = try file.load()
-    for warning in warnings { StandardError.write(line: ProblemReport.render([warning])) }
+    if !warnings.isEmpty { StandardError.write(line: ProblemReport.render(warnings, file: file.config)) }
     do throws(StartFailure) {
       try GatewayServer.run(configuration)
     } catch {
@@ -52,7 +52,7 @@ struct Check: ParsableCommand {
 
   func run() throws {
     let (_, warnings) = try file.load()
-    if !warnings.isEmpty { StandardError.write(line: ProblemReport.render(warnings)) }
+    if !warnings.isEmpty { StandardError.write(line: ProblemReport.render(warnings, file: file.config)) }
     print("\(file.config) is fine")
   }
 }

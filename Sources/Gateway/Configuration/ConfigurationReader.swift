@@ -98,7 +98,9 @@ struct ConfigurationReader {
       if !status.isDirectory {
         warn("directory \(folder) is not a directory")
       } else if status.mode & 0o077 != 0 {
-        warn("directory \(folder) can be used by others (mode \(status.octalMode)); the store must lie in one of mode 0700")
+        warn(
+          "directory \(folder) can be used by others (mode \(status.octalMode)); the store must lie in one of mode 0700"
+        )
       }
     } catch {
       warn("directory \(folder) \(error.message)")
@@ -136,7 +138,8 @@ struct ConfigurationReader {
       if !candidates.contains(where: { $0.hosts.contains(host) }) {
         problems.add(
           SettingsProblem(
-            path: reading.path + ".match.host", message: "\"\(host)\" is not among the hosts of any listener: no request gets here",
+            path: reading.path + ".match.host",
+            message: "\"\(host)\" is not among the hosts of any listener: no request gets here",
             severity: .warning))
       }
     }
