@@ -76,6 +76,6 @@ let package = Package(
     tests("ProviderTests", ["TokenKit", "GatewayTesting"] + providers),
     tests("TokenServiceTests", ["TokenService", "TokenKit", "EventLoop", "GatewayTesting"]),
     tests("GatewayTests", ["Gateway", "GatewayTesting"] + providers),
-    tests("EndToEndTests", ["GatewayTesting", "EventLoop", "gateway", "gateway-sandbox"]),
+    tests("EndToEndTests", ["GatewayTesting", "EventLoop", "TokenKit", "gateway", "gateway-sandbox"]),
   ]
 )

@@ -169,12 +169,12 @@ package final class EventLoop {
 
   /// One turn: waits for events, at most `limit` milliseconds (-1: until one comes), and handles them.
   package func turn(waitingAtMost limit: Int32) throws(SystemError) {
-    var timeout = runList.isEmpty ? timers.timeoutMilliseconds(now: now) : 0
+    // Not `now`: the handlers of the turn before may have taken long.
+    var timeout = runList.isEmpty ? timers.timeoutMilliseconds(now: linux_boottime_ns()) : 0
     if limit >= 0, timeout < 0 || timeout > limit { timeout = limit }
     let count = unsafe linux_epoll_wait(epoll, events, Int32(Self.eventCapacity), timeout)
     if count < 0, errno != EINTR { throw SystemError.last("epoll_wait") }
     now = linux_boottime_ns()
-    timers.advance(to: now)
     for index in 0..<max(0, Int(count)) {
       let event = unsafe events[index]
       let slot = Int(truncatingIfNeeded: event.data & 0xffff_ffff)
@@ -182,6 +182,8 @@ package final class EventLoop {
       else { continue }
       handler.handle(ReadyEvents(rawValue: event.events))
     }
+    // After the events: what came in time counts as in time, also when this thread was held up.
+    timers.advance(to: now)
     if !runList.isEmpty {
       swap(&runList, &running)
       for runnable in running { runnable.runAgain() }

@@ -18,14 +18,20 @@ package final class Listener: EventHandler, TimerHandler {
   /// Connections that were closed at once because the process had no descriptor left.
   package private(set) var shed: UInt64 = 0
 
-  /// - Parameter accepted: gets each new descriptor, non-blocking, and owns it.
+  /// - Parameters:
+  ///   - fd: a listening socket, which is made non-blocking and free of Nagle's delay; the connections inherit the latter.
+  ///   - accepted: gets each new descriptor, non-blocking, and owns it.
   package init(_ loop: EventLoop, fd: Int32, accepted: @escaping (Int32, SocketAddress) -> Void) throws(SystemError) {
     self.loop = loop
     self.fd = fd
     self.accepted = accepted
+    spare = -1
+    // An inherited socket may be a blocking one, and then accepting until nothing is left would hold up the loop.
+    try Socket.makeNonBlocking(fd)
+    Socket.disableNagle(fd)
+    registration = try loop.register(fd, .exclusive, self)
     spare = Self.openSpare()
     timer = loop.timers.make(self)
-    registration = try loop.register(fd, .exclusive, self)
   }
 
   private static func openSpare() -> Int32 { linux_open_null() }
@@ -34,6 +40,8 @@ package final class Listener: EventHandler, TimerHandler {
 
   private func acceptWaiting(atMost limit: Int) {
     for _ in 0..<limit {
+      // `accepted` may have called `drain`.
+      if timer == nil { return }
       do {
         guard let (connection, peer) = try Socket.accept(fd) else { return }
         accepted(connection, peer)
@@ -72,6 +80,7 @@ package final class Listener: EventHandler, TimerHandler {
 
   /// Takes what is already queued, then accepts no more. The descriptor stays open.
   package func drain() {
+    if timer == nil { return }
     acceptWaiting(atMost: .max)
     if let registration { loop.deregister(registration, isClosing: false) }
     registration = nil

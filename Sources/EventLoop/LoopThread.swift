@@ -89,7 +89,12 @@ package final class SignalSource: EventHandler {
     self.receive = receive
     fd = unsafe linux_signalfd(signals, Int32(signals.count))
     if fd < 0 { throw SystemError.last("signalfd") }
-    registration = try loop.register(fd, .level, self)
+    do throws(SystemError) {
+      registration = try loop.register(fd, .level, self)
+    } catch {
+      close(fd)
+      throw error
+    }
   }
 
   package func handle(_ events: ReadyEvents) {
@@ -103,6 +108,12 @@ package final class SignalSource: EventHandler {
 
 /// The process's standard error, without buffering.
 package enum StandardError {
+  /// The text and a line end.
+  package static func write(line: String) {
+    let bytes = Array((line + "\n").utf8)
+    write(bytes.span)
+  }
+
   /// One write; what a full pipe does not take is lost rather than waited for by a second try.
   package static func write(_ bytes: Span<UInt8>) {
     unsafe bytes.withUnsafeBytes { _ = unsafe Glibc.write(2, $0.baseAddress, $0.count) }

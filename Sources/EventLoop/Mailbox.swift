@@ -59,7 +59,11 @@ package final class Mailbox<Message: Sendable>: Sendable {
     }
 
     package func handle(_ events: ReadyEvents) {
-      for message in mailbox.takeAll() { receive(message) }
+      for message in mailbox.takeAll() {
+        // It may have been detached by the message before.
+        if registration == nil { return }
+        receive(message)
+      }
     }
 
     /// Stops receiving; on the loop's thread.

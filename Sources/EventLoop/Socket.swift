@@ -20,7 +20,8 @@ package enum Socket {
         if unsafe address.withSockaddr({ unsafe connect(fd, $0, $1) }) == 0 {
           throw SystemError("bind", errno: EADDRINUSE)
         }
-        if errno == ECONNREFUSED { unsafe unlink(path) }
+        // connect(2) refuses regular files in the same way: only a socket is taken for a stale one.
+        if errno == ECONNREFUSED, isSocketFile(path) { unsafe unlink(path) }
       } else {
         try setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
         if case .ipv6 = address { try setOption(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
@@ -32,6 +33,18 @@ package enum Socket {
     } catch {
       close(fd)
       throw error
+    }
+  }
+
+  private static func isSocketFile(_ path: String) -> Bool {
+    var info = stat()
+    return unsafe lstat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFSOCK
+  }
+
+  static func makeNonBlocking(_ fd: Int32) throws(SystemError) {
+    let flags = fcntl(fd, F_GETFL)
+    if flags < 0 || (flags & O_NONBLOCK == 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+      throw SystemError.last("fcntl")
     }
   }
 

@@ -10,6 +10,8 @@ package enum SocketAddress: Sendable, Hashable {
 
   /// From a numeric literal (`127.0.0.1`, `::1`), without asking anybody; nil for anything else.
   package init?(numeric host: String, port: UInt16) {
+    // A C string would end there.
+    if host.utf8.contains(0) { return nil }
     var four = in_addr()
     if unsafe inet_pton(AF_INET, host, &four) == 1 {
       self = .ipv4(UInt32(bigEndian: four.s_addr), port: port)

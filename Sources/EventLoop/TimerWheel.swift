@@ -38,6 +38,8 @@ package final class TimerWheel {
   private var occupied = [UInt64](repeating: 0, count: levels)
   /// All ticks up to this one have fired.
   private var tick: Int64
+  /// The timers of the slot that fires; kept for its storage.
+  private var due: [Int32] = []
 
   package init(now: Int64) { tick = now / Self.tickNanoseconds }
 
@@ -61,8 +63,7 @@ package final class TimerWheel {
   package func schedule(_ timer: Timer, at deadline: Int64) {
     let index = timer.index
     nodes[Int(index)].deadline = deadline
-    let (wanted, remainder) = max(0, deadline).quotientAndRemainder(dividingBy: Self.tickNanoseconds)
-    let target = remainder > 0 ? wanted + 1 : wanted
+    let target = Self.tick(notBefore: deadline)
     if nodes[Int(index)].slot != Self.none {
       if nodes[Int(index)].tick <= target { return }
       unlink(index)
@@ -136,6 +137,7 @@ package final class TimerWheel {
   private func fire(slot: Int, now: Int64) {
     // A handler may arm a timer for a tick that has come: it must not land in the list that is walked here.
     var due: [Int32] = []
+    swap(&due, &self.due)
     while heads[slot] != Self.none {
       let index = heads[slot]
       unlink(index)
@@ -151,12 +153,19 @@ package final class TimerWheel {
       nodes[Int(index)].deadline = .max
       nodes[Int(index)].handler?.timerFired(Timer(index: index))
     }
+    due.removeAll(keepingCapacity: true)
+    swap(&due, &self.due)
+  }
+
+  private static func tick(notBefore deadline: Int64) -> Int64 {
+    let (whole, rest) = max(0, deadline).quotientAndRemainder(dividingBy: tickNanoseconds)
+    return rest > 0 ? whole + 1 : whole
   }
 
   private func relink(_ index: Int32, earliest: Int64) {
     let deadline = nodes[Int(index)].deadline
     if deadline == .max { return }
-    link(index, max(earliest, (deadline + Self.tickNanoseconds - 1) / Self.tickNanoseconds))
+    link(index, max(earliest, Self.tick(notBefore: deadline)))
   }
 
   /// - Parameter wanted: at least the next tick; while cascading, the tick that is about to fire will do.

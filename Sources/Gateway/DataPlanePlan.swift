@@ -11,9 +11,9 @@ struct DataPlanePlan: Sendable {
   let targets: [UpstreamTarget]
   let upstreamConnections: [Int]
 
-  init(_ configuration: GatewayConfiguration, tls: (UpstreamOrigin, String?) throws(TLSError) -> TLSTarget)
-    throws(TLSError)
-  {
+  /// - Throws: what is wrong with a file of certificate authorities.
+  init(_ configuration: GatewayConfiguration) throws(TLSError) {
+    var contexts: [String?: TLSClientContext] = [:]
     var targets: [UpstreamTarget] = []
     var limits: [Int] = []
     var places: [PoolKey: Int] = [:]
@@ -29,9 +29,17 @@ struct DataPlanePlan: Sendable {
       } else {
         place = targets.count
         places[key] = place
+        var tls: TLSTarget?
+        if origin.isTLS {
+          let caFile = route.upstream.caFile
+          let context: TLSClientContext
+          if let known = contexts[caFile] { context = known } else { context = try TLSClientContext(caFile: caFile) }
+          contexts[caFile] = context
+          tls = TLSTarget(context: context, serverName: origin.tlsServerName)
+        }
         targets.append(
           UpstreamTarget(
-            host: origin.host, port: origin.port, tls: origin.isTLS ? try tls(origin, route.upstream.caFile) : nil,
+            host: origin.host, port: origin.port, tls: tls,
             idleTimeout: route.timeouts.upstreamIdle.nanoseconds, responseHeadBytes: route.limits.responseHead,
             responseFields: max(configuration.limits.headers, 100)))
         // A loop's part of the limit, and at least one each.

@@ -26,9 +26,7 @@ package enum GatewayServer {
   private static func serve(_ configuration: GatewayConfiguration, _ logger: Logger) throws {
     try SignalSource.block([SignalSource.terminate, SignalSource.interrupt, SignalSource.hangup])
     let descriptors = Process.raiseDescriptorLimit()
-    let plan = try DataPlanePlan(configuration) { (origin, caFile) throws(TLSError) in
-      TLSTarget(context: try TLSClientContext.shared(caFile: caFile), serverName: origin.tlsServerName, port: origin.port)
-    }
+    let plan = try DataPlanePlan(configuration)
     var listening: [Int32] = []
     for listener in plan.listeners { listening.append(try listen(listener.address, "listener \(listener.name)")) }
     let adminSocket = try listen(configuration.admin, "admin listener")

@@ -44,6 +44,9 @@ public final class SettingsReader {
   /// Whether the object has the key; asking makes it known.
   public func has(_ key: String) -> Bool { value(key) != nil }
 
+  /// Whether the key has a value other than `null`; asking makes it known.
+  public func isSet(_ key: String) -> Bool { value(key).map { $0 != .null } ?? false }
+
   /// The raw value of a key, nil when absent. `null` is a value.
   public func value(_ key: String) -> JSONValue? {
     if !known.contains(key) { known.append(key) }

@@ -1,6 +1,7 @@
 // `gateway serve` and `gateway check`: reads the configuration, says what is wrong with it, hands it to the server.
 internal import ArgumentParser
 internal import EventLoop
+internal import FoundationEssentials
 internal import Gateway
 internal import TokenKit
 
@@ -15,14 +16,20 @@ struct ConfigurationOption: ParsableArguments {
   @Option(name: [.short, .long], help: "The configuration file.")
   var config = "gateway.json"
 
-  /// The configuration, or everything that is wrong with it on standard error and the end of the process.
-  func load() throws -> (configuration: GatewayConfiguration, warnings: [SettingsProblem]) {
-    switch ConfigurationLoader.load(path: config, registry: Registry.providers) {
-    case .success(let loaded): return (loaded.configuration, loaded.warnings)
-    case .failure(let problems):
-      StandardError.write(line: ProblemReport.render(problems.all, file: config))
-      throw ExitCode(1)
+  /// The configuration; or everything that is wrong with it on standard error, and the end of the process.
+  func load() throws -> GatewayConfiguration {
+    let problems: [SettingsProblem]
+    let loaded: GatewayConfiguration?
+    switch ConfigurationLoader.load(
+      path: config, registry: Registry.providers, environment: ProcessInfo.processInfo.environment)
+    {
+    case .success(let result): (loaded, problems) = (result.configuration, result.warnings)
+    case .failure(let invalid): (loaded, problems) = (nil, invalid.problems)
     }
+    for line in ProblemReport.lines(problems, file: config) { StandardError.write(line: line) }
+    if let loaded { return loaded }
+    if let summary = ProblemReport.summary(problems) { StandardError.write(line: "\(config): \(summary)") }
+    throw ExitCode(1)
   }
 }
 
@@ -33,8 +40,7 @@ struct Serve: ParsableCommand {
   @OptionGroup var file: ConfigurationOption
 
   func run() throws {
-    let (configuration, warnings) = try file.load()
-    if !warnings.isEmpty { StandardError.write(line: ProblemReport.render(warnings, file: file.config)) }
+    let configuration = try file.load()
     do throws(StartFailure) {
       try GatewayServer.run(configuration)
     } catch {
@@ -51,8 +57,7 @@ struct Check: ParsableCommand {
   @OptionGroup var file: ConfigurationOption
 
   func run() throws {
-    let (_, warnings) = try file.load()
-    if !warnings.isEmpty { StandardError.write(line: ProblemReport.render(warnings, file: file.config)) }
+    _ = try file.load()
     print("\(file.config) is fine")
   }
 }

@@ -1,5 +1,4 @@
 // From a configuration file to a snapshot, or to everything that is wrong with it. `serve` and `check` call it.
-internal import FoundationEssentials
 package import TokenKit
 
 /// A configuration that can be used, with what deserves a second look.
@@ -12,25 +11,25 @@ package struct LoadedConfiguration: Sendable {
 /// A configuration that can't be used.
 package struct InvalidConfiguration: Error, Sendable {
   /// Errors and warnings in the order of the file; at least one error.
-  package var all: [SettingsProblem]
+  package var problems: [SettingsProblem]
 }
 
 package enum ConfigurationLoader {
   private static let largestFile = 4 << 20
 
   /// Reads a file. Relative paths in it count from its own directory. Blocking.
-  /// - Parameter environment: for `{"env": …}`; nil: this process's own.
+  /// - Parameter environment: for `{"env": …}`.
   package static func load(
-    path: String, registry: ProviderRegistry, environment: [String: String]? = nil
+    path: String, registry: ProviderRegistry, environment: [String: String]
   ) -> Result<LoadedConfiguration, InvalidConfiguration> {
     do {
       let file = try SystemFile.read(path, limit: largestFile)
       let directory = SystemFile.directory(of: SystemFile.absolute(path))
       return read(
         file.bytes, directory: directory, registry: registry,
-        environment: environment ?? ProcessInfo.processInfo.environment)
+        environment: environment)
     } catch {
-      return .failure(InvalidConfiguration(all: [SettingsProblem(path: "", message: "the file \(error.message)")]))
+      return .failure(InvalidConfiguration(problems: [SettingsProblem(path: "", message: "the file \(error.message)")]))
     }
   }
 
@@ -44,11 +43,11 @@ package enum ConfigurationLoader {
       document = try JSONText.parse(text, problems: problems)
     } catch {
       problems.add(SettingsProblem(path: "", message: error.message, position: error.position))
-      return .failure(InvalidConfiguration(all: ProblemReport.sorted(problems.all)))
+      return .failure(InvalidConfiguration(problems: ProblemReport.sorted(problems.all)))
     }
     guard case .object(let members) = document.value else {
       let problem = SettingsProblem(path: "", message: "must be an object, not \(document.value.kind)")
-      return .failure(InvalidConfiguration(all: [problem]))
+      return .failure(InvalidConfiguration(problems: [problem]))
     }
     let reader = ConfigurationReader(
       directory: directory, registry: registry, environment: environment, problems: problems)
@@ -59,7 +58,7 @@ package enum ConfigurationLoader {
         if problem.position == nil { problem.position = document.position(of: problem.path) }
         return problem
       })
-    if all.contains(where: { $0.severity == .error }) { return .failure(InvalidConfiguration(all: all)) }
+    if all.contains(where: { $0.severity == .error }) { return .failure(InvalidConfiguration(problems: all)) }
     return .success(LoadedConfiguration(configuration: configuration, warnings: all))
   }
 }

@@ -13,18 +13,16 @@ package enum ProblemReport {
     }.map(\.element)
   }
 
-  /// A line for each problem, without a newline at the end of the last.
-  package static func render(_ problems: [SettingsProblem], file: String) -> String {
-    problems.map { line($0, file: file) }.joined(separator: "\n")
-  }
-
-  private static func line(_ problem: SettingsProblem, file: String) -> String {
-    var line = file
-    if let position = problem.position { line += ":\(position.line):\(position.column)" }
-    line += ": "
-    if problem.severity == .warning { line += "warning: " }
-    if !problem.path.isEmpty { line += problem.path + ": " }
-    return printable(line + problem.message)
+  /// One line for each problem, without a newline at its end.
+  package static func lines(_ problems: [SettingsProblem], file: String) -> [String] {
+    problems.map { problem in
+      var line = file
+      if let position = problem.position { line += ":\(position.line):\(position.column)" }
+      line += ": "
+      if problem.severity == .warning { line += "warning: " }
+      if !problem.path.isEmpty { line += problem.path + ": " }
+      return printable(line + problem.message)
+    }
   }
 
   /// `2 errors, 1 warning`; nil when there is nothing to count.

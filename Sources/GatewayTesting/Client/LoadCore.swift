@@ -214,8 +214,8 @@ final class LoadCaller: StreamDelegate, TimerHandler, Runnable {
   func streamDidHangUp(_ stream: Stream) {}
   func streamDidDrain(_ stream: Stream) { send() }
   // The answer may still come.
-  func streamDidFailWriting(_ stream: Stream, _ error: SystemError) { isSending = false }
-  func streamDidFail(_ stream: Stream, _ error: SystemError) {
+  func streamDidFailWriting(_ stream: Stream, _ error: StreamError) { isSending = false }
+  func streamDidFail(_ stream: Stream, _ error: StreamError) {
     self.stream = nil
     if isWaiting { complete(failure: "\(error)") }
   }

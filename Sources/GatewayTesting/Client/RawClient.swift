@@ -195,7 +195,7 @@ extension RawClient {
   /// One request on a connection of its own.
   /// - Parameter fields: without Host, Content-Length and Connection.
   package static func request(
-    _ method: String = "GET", _ target: String, to address: SocketAddress, fields: FieldList = FieldList(),
+    _ method: String, _ target: String, to address: SocketAddress, fields: FieldList = FieldList(),
     body: [UInt8]? = nil, within limit: Duration = .seconds(10)
   ) throws(ClientError) -> ReceivedResponse {
     let client = try RawClient(to: address)

@@ -108,6 +108,8 @@ package struct IncomingRequest: Sendable {
   /// To answer from elsewhere, with `Reaction.later`.
   package var responder: Responder?
 
+  package init() {}
+
   package var method: String { head.method }
   package var target: String { head.target }
   package var path: String { head.path }

@@ -268,9 +268,9 @@ final class ServerConnection: StreamDelegate, TimerHandler {
 
   func streamDidHangUp(_ stream: Stream) {}
   func streamDidDrain(_ stream: Stream) { pump() }
-  func streamDidFailWriting(_ stream: Stream, _ error: SystemError) {}
+  func streamDidFailWriting(_ stream: Stream, _ error: StreamError) {}
 
-  func streamDidFail(_ stream: Stream, _ error: SystemError) {
+  func streamDidFail(_ stream: Stream, _ error: StreamError) {
     // The stream has closed itself already.
     if isInRequest, !isEnding { core.shared.update { $0.abandoned += 1 } }
     finish()

@@ -67,7 +67,7 @@ extension LeaseStateMachine {
         state = .rereading(.superseded)
         read()
       } else {
-        actions.append(.note(.pairAdopted(generation: stored.generation)))
+        if stored.generation > storedGeneration { actions.append(.note(.pairAdopted(generation: stored.generation))) }
         take(stored, seedIsKnown: true, now)
       }
     case .success(.busy(let retryAfter)):

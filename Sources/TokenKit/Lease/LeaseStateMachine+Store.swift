@@ -36,7 +36,7 @@ extension LeaseStateMachine {
       // The verdict may not have reached the store.
       newest?.needsLogin = row.needsLogin
     }
-    let before = tokenToSend
+    let before = (token: tokenToSend, generation: row?.generation)
     let isKnown = seedIsKnown || (sentSeed != nil && sentSeed == terms.seedFingerprint)
     let choice = RefreshTokenChoice(terms: terms, row: newest, seedIsKnown: isKnown)
     switch choice {
@@ -44,10 +44,9 @@ extension LeaseStateMachine {
     case .unneeded, .stored, .missing: row = newest
     }
     row?.mark = nil
-    if tokenToSend != before || tokenToSend == nil {
-      forgetTrouble()
-    }
-    if choice == .stored, let seed = terms.seed, seed != row?.refreshToken {
+    if tokenToSend != before.token || row?.generation != before.generation { forgetTrouble() }
+    if choice == .stored, let seed = terms.seed, seed != row?.refreshToken, ignoredSeed != terms.seedFingerprint {
+      ignoredSeed = terms.seedFingerprint
       actions.append(.note(.seedIgnored))
     }
     takeLease(choice, now)
@@ -57,7 +56,7 @@ extension LeaseStateMachine {
     } else if choice == .stored, let verdict = row?.needsLogin {
       if verdict.reason == .lostReply { isUnanswered = true }
       needLogin(verdict.reason, code: verdict.code, now)
-    } else {
+    } else if trouble?.reason == .needsLogin {
       trouble = nil
     }
     return choice

@@ -99,6 +99,8 @@ public struct LeaseStateMachine: Sendable {
   var unrecordedFingerprints: [Fingerprint] = []
   /// The seed that this process has sent: it wins once, even if the store never learnt of it.
   var sentSeed: Fingerprint?
+  /// The seed of which the log has been told that it isn't used.
+  var ignoredSeed: Fingerprint?
   /// What data loops use.
   var lease: Lease?
   /// When the lease is refreshed ahead.

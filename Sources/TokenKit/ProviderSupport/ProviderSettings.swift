@@ -1,12 +1,6 @@
 // Keys that several providers read in the same way.
 
 extension SettingsReader {
-  /// Whether a key is written and not `null`.
-  public func isSet(_ key: String) -> Bool {
-    guard let value = value(key) else { return false }
-    return value != .null
-  }
-
   /// `token_url`: where grants go, as text. Empty when it is missing or malformed, which is then reported.
   public func tokenURL() -> String {
     guard isSet("token_url") else {

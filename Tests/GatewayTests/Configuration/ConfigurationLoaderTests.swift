@@ -27,7 +27,7 @@ struct ConfigurationLoaderTests {
     let result = Good.read(text, directory: directory)
     let chmod = isRoot() ? "640" : "600"
     #expect(
-      ProblemReport.render(result.all, file: "gateway.json") == """
+      report(result.all, file: "gateway.json") == """
         gateway.json:2:3: wrokers: unknown key; did you mean "workers"?
         gateway.json:9:7: credentials.a.refresh_token: environment variable NOBODY is not set
         gateway.json:13:7: credentials.b.refresh_token: file \(secret) can be used by every user of the machine (mode \
@@ -178,7 +178,7 @@ struct ConfigurationLoaderTests {
         "routes[1].match.host: \"two.internal\" is not among the hosts of any listener: no request gets here",
       ])
     #expect(result.errors.isEmpty)
-    #expect(!ProblemReport.render(result.all, file: "f").contains("in-the-file"))
+    #expect(!report(result.all, file: "f").contains("in-the-file"))
     #expect(ProblemReport.summary(result.all) == "4 warnings")
   }
 
@@ -189,22 +189,22 @@ struct ConfigurationLoaderTests {
       ("{\n  \"workers\": 2,\n}", "f:3:1: a comma stands before the closing brace; take it away"),
       ("{\n  // no\n}", "f:2:3: JSON has no comments"),
     ])
-  func notAConfiguration(_ text: String, _ report: String) throws {
+  func notAConfiguration(_ text: String, _ expected: String) throws {
     let result = Good.read(text, directory: try TemporaryDirectory())
-    #expect(ProblemReport.render(result.all, file: "f") == report)
+    #expect(report(result.all, file: "f") == expected)
   }
 
   @Test func aFileThatIsNotThere() {
     let result = ConfigurationLoader.load(path: "/nowhere/gateway.json", registry: Good.registry, environment: [:])
     #expect(
-      ProblemReport.render(result.all, file: "/nowhere/gateway.json")
+      report(result.all, file: "/nowhere/gateway.json")
         == "/nowhere/gateway.json: the file cannot be read: No such file or directory")
   }
 
   @Test func whatComesFromTheFileCannotControlATerminal() throws {
     let result = Good.read(
       try Good.changed([("\"workers\": 2", "\"\\u001b[2J\": 2")]), directory: try TemporaryDirectory())
-    #expect(ProblemReport.render(result.all, file: "f") == "f:2:3: [\"\\u{1b}[2J\"]: unknown key")
+    #expect(report(result.all, file: "f") == "f:2:3: [\"\\u{1b}[2J\"]: unknown key")
   }
 
   @Test func relativePathsCountFromTheFilesDirectory() throws {

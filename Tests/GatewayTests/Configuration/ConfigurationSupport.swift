@@ -111,6 +111,11 @@ final class TemporaryDirectory {
   private func setMode(_ mode: mode_t, of path: String) { _ = unsafe chmod(path, mode) }
 }
 
+/// What `check` prints.
+func report(_ problems: [SettingsProblem], file: String) -> String {
+  ProblemReport.lines(problems, file: file).joined(separator: "\n")
+}
+
 extension Result where Success == LoadedConfiguration, Failure == InvalidConfiguration {
   /// `path: message` of every error.
   var errors: [String] { all.filter { $0.severity == .error }.map { "\($0.path): \($0.message)" } }
@@ -120,7 +125,7 @@ extension Result where Success == LoadedConfiguration, Failure == InvalidConfigu
   var all: [SettingsProblem] {
     switch self {
     case .success(let loaded): loaded.warnings
-    case .failure(let invalid): invalid.all
+    case .failure(let invalid): invalid.problems
     }
   }
 }
