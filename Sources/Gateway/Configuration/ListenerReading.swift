@@ -43,7 +43,9 @@ struct ListenerReading {
         "\(address) can be reached from other machines, and whoever reaches it uses your credentials: set \"allow\" "
           + "(address blocks) or \"caller_token\" (a secret), or \"open\": true if that is what you want")
     }
-    if let allow, allow.isEmpty { settings.reject("allow", "lets nobody in; leave the key out to let everybody in") }
+    if settings.value("allow") == .array([]) {
+      settings.reject("allow", "lets nobody in; leave the key out to let everybody in")
+    }
   }
 
   /// The listener's own address, as Hosts name it; nil for a Unix socket.

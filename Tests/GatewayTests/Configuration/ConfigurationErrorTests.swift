@@ -62,7 +62,7 @@ struct ConfigurationErrorTests {
         "log.level: \"inof\" is not one of \"trace\", \"debug\", \"info\", \"notice\", \"warning\", \"error\", \"critical\", "
           + "did you mean \"info\"?"),
       Mistake(
-        "\"access\": \"off\"", "\"access\": \"on\"", "log.access: \"on\" is not one of \"off\", did you mean \"off\"?"),
+        "\"access\": \"off\"", "\"access\": \"on\"", "log.access: \"on\" is not one of \"off\""),
       Mistake(
         "\"path\": \"DIR/gateway.db\"", "\"kind\": \"postgres\"", "store.kind: \"postgres\" is not one of \"sqlite\""),
       Mistake("\"path\": \"DIR/gateway.db\"", "\"path\": \"DIR/\"", "store.path: must name a file"),

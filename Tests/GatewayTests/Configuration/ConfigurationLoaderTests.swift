@@ -52,7 +52,7 @@ struct ConfigurationLoaderTests {
     #expect(configuration.timeouts == Timeouts())
     #expect(configuration.limits == Limits())
     #expect(configuration.limits.requestBody == .max)
-    #expect(configuration.log.level == .info && configuration.log.format == .json)
+    #expect("\(configuration.log.level)" == "info" && configuration.log.format == .json)
     #expect(configuration.via && configuration.underscoreFields == .drop && configuration.trustedProxies.isEmpty)
     let credential = try #require(configuration.credentials.first)
     #expect(credential.header == "Authorization" && credential.scheme == "Bearer" && credential.extraFields.isEmpty)
@@ -172,7 +172,8 @@ struct ConfigurationLoaderTests {
       ]), directory: directory)
     #expect(
       result.warnings == [
-        "store.path: directory /tmp can be used by others (mode 01777); the store must lie in one of mode 0700",
+        "store.path: others can read or write the directory /tmp (mode 01777), so the store will not open: run chmod 700 "
+          + "/tmp, or name a directory that does not exist yet, which is made with mode 700",
         "credentials.a.refresh_token: is written into the file; {\"env\": …} or {\"file\": …} keeps it out of backups "
           + "and diffs", "credentials.b: is used by no route",
         "routes[1].match.host: \"two.internal\" is not among the hosts of any listener: no request gets here",
@@ -192,6 +193,14 @@ struct ConfigurationLoaderTests {
   func notAConfiguration(_ text: String, _ expected: String) throws {
     let result = Good.read(text, directory: try TemporaryDirectory())
     #expect(report(result.all, file: "f") == expected)
+  }
+
+  @Test("A file that was cut off anywhere is refused") func cutOff() throws {
+    let directory = try TemporaryDirectory()
+    let text = Good.text.utf8
+    for count in 0..<text.count {
+      #expect(!Good.read(String(decoding: text.prefix(count), as: UTF8.self), directory: directory).errors.isEmpty)
+    }
   }
 
   @Test func aFileThatIsNotThere() {
@@ -234,7 +243,8 @@ struct ConfigurationLoaderTests {
       #expect(table.rewritten(path, route: route) == kept)
       #expect(configuration.listeners[0].hosts.contains("127.0.0.1"))
     }
-    // Nothing but what a sandbox may have: its secrets are known, and the store's directory is made when it starts.
-    #expect(loaded.warnings.allSatisfy { $0.path.hasSuffix("refresh_token") || $0.path == "store.path" })
+    #expect(
+      loaded.warnings.map(\.path) == ["credentials.vinid.refresh_token", "credentials.cukcuk.refresh_token"],
+      "the sandbox's secrets are known to all; the store's directory is made when it starts")
   }
 }
