@@ -125,7 +125,7 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
   /// The test vectors of the FNV draft.
   @Test(arguments: [("", "cbf29ce484222325"), ("a", "af63dc4c8601ec8c"), ("foobar", "85944171f73967e8")])
   func fingerprintIsFNV1a(_ text: String, _ expected: String) {
-    #expect(Fingerprint(bytes(text)).description == expected)
+    #expect(BodyDigest(bytes(text)).description == expected)
   }
 
   @Test func everyBlockOfThePatternDiffers() {
@@ -133,6 +133,6 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
     let blocks = (0..<3).map { Array(three[$0 * BodyPattern.blockSize..<($0 + 1) * BodyPattern.blockSize]) }
     #expect(blocks[0] != blocks[1] && blocks[1] != blocks[2])
     #expect(BodyPattern.bytes(at: 100, atMost: 50) == Array(three[100..<150]))
-    #expect(Fingerprint.ofPattern(count: three.count) == Fingerprint(three))
+    #expect(BodyDigest.ofPattern(count: three.count) == BodyDigest(three))
   }
 }

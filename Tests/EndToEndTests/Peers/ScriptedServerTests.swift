@@ -161,7 +161,7 @@ import TokenKit
       OutgoingRequest("POST", "/", body: .pattern(size, isChunked: (caller + ordinal) % 2 == 0))
     }
     run.keepsBodies = false
-    let expected = Fingerprint.ofPattern(count: size)
+    let expected = BodyDigest.ofPattern(count: size)
     run.check = { response in
       if response.fields["X-Sum"] != "\(expected)" { return "the upload differs" }
       return response.fingerprint == expected ? nil : "the download differs"
@@ -233,7 +233,7 @@ import TokenKit
     var run = LoadRun(to: server.address, callers: 5, .requestsPerCaller(1)) { caller, _ in
       OutgoingRequest("/\(caller)")
     }
-    run.timeout = .milliseconds(300)
+    run.timeout = .seconds(2)
     run.check = { $0.status == 503 ? "unavailable" : nil }
     let report = try await run.run()
     #expect(
