@@ -122,13 +122,17 @@ extension CredentialManager {
       var changed = entry.definition
       changed.material = material
       do {
-        let terms = try Self.terms(
-          of: changed, shared: ports.store.isShared, owner: owner, fingerprinter: fingerprinter)
+        let terms = try newTerms(of: changed, for: entry)
         entry.definition = changed
         note(.secretsChanged, of: entry)
         feed(.termsChanged(terms), to: entry)
       } catch {
-        note(.secretsUnreadable(problem: "the header fields it gives can't be sent"), of: entry)
+        let problem =
+          switch error {
+          case .injection: "the header fields it gives can't be sent"
+          case .sharedSeed(let names): "its refresh token is also that of \(names.first ?? "another credential")"
+          }
+        note(.secretsUnreadable(problem: problem), of: entry)
       }
     }
   }
