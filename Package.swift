@@ -63,7 +63,9 @@ let package = Package(
       path: "Sources/gateway", swiftSettings: strict),
     .executableTarget(
       name: "gateway-sandbox",
-      dependencies: ["GatewayTesting", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "GatewayTesting", "EventLoop", "TokenKit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       path: "Sources/gateway-sandbox", swiftSettings: strict),
     library("GatewayTesting", ["HTTPWire", "EventLoop", "TokenKit"]),
 
@@ -74,6 +76,6 @@ let package = Package(
     tests("ProviderTests", ["TokenKit", "GatewayTesting"] + providers),
     tests("TokenServiceTests", ["TokenService", "TokenKit", "EventLoop", "GatewayTesting"]),
     tests("GatewayTests", ["Gateway", "GatewayTesting"] + providers),
-    tests("EndToEndTests", ["GatewayTesting", "EventLoop", "gateway", "gateway-sandbox"]),
+    tests("EndToEndTests", ["GatewayTesting", "EventLoop", "TokenKit", "gateway", "gateway-sandbox"]),
   ]
 )

@@ -33,11 +33,16 @@ package struct Field: Sendable {
   package var known: FieldName
   /// Set by the hop-by-hop rules and by stripping: a dropped field is not forwarded.
   package var isDropped: Bool
+  /// Whether the name contains `_`, which many servers cannot tell from `-`.
+  package var hasUnderscore: Bool
 
-  package init(name: ByteRange, value: ByteRange, known: FieldName, isDropped: Bool = false) {
+  package init(
+    name: ByteRange, value: ByteRange, known: FieldName, isDropped: Bool = false, hasUnderscore: Bool = false
+  ) {
     self.name = name
     self.value = value
     self.known = known
     self.isDropped = isDropped
+    self.hasUnderscore = hasUnderscore
   }
 }

@@ -38,6 +38,7 @@ package enum WireRule: String, Sendable, CaseIterable {
   case malformedHost = "malformed_host"
   case hostMismatch = "host_mismatch"
   case forbiddenConnectionOption = "forbidden_connection_option"
+  case unknownExpectation = "unknown_expectation"
   case malformedChunkSize = "malformed_chunk_size"
   case chunkExtensionTooLong = "chunk_extension_too_long"
   case malformedChunkEnd = "malformed_chunk_end"

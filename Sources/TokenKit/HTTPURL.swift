@@ -59,7 +59,9 @@ public struct HTTPURL: Sendable, Hashable {
     var host: Substring
     var portText: Substring?
     if authority.hasPrefix("[") {
-      guard let close = authority.firstIndex(of: "]") else { return fail("has an IPv6 address without closing bracket") }
+      guard let close = authority.firstIndex(of: "]") else {
+        return fail("has an IPv6 address without closing bracket")
+      }
       host = authority[authority.index(after: authority.startIndex)..<close]
       let after = authority[authority.index(after: close)...]
       if after.hasPrefix(":") {

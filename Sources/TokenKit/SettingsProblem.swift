@@ -16,13 +16,58 @@ public struct SettingsProblem: Sendable, Hashable {
   public var message: String
   /// Error or warning.
   public var severity: Severity
+  /// Where in the file; filled in when all of it has been read, nil when the file as a whole is meant.
+  public var position: SettingsPosition?
 
   /// A problem at a place.
-  public init(path: String, message: String, severity: Severity = .error) {
+  public init(path: String, message: String, severity: Severity = .error, position: SettingsPosition? = nil) {
     self.path = path
     self.message = message
     self.severity = severity
+    self.position = position
   }
+}
+
+/// A place in the text of a configuration file.
+public struct SettingsPosition: Sendable, Hashable, Comparable {
+  /// From 1.
+  public var line: Int
+  /// In characters (Unicode scalars), from 1.
+  public var column: Int
+
+  /// A place from its line and column.
+  public init(line: Int, column: Int) {
+    self.line = line
+    self.column = column
+  }
+
+  /// Order in the file.
+  public static func < (a: SettingsPosition, b: SettingsPosition) -> Bool { (a.line, a.column) < (b.line, b.column) }
+}
+
+/// JSON paths as problems name them.
+public enum SettingsPath {
+  /// `path.key`, or `path["a key"]` where the key is not made of letters, digits, `_` and `-` alone.
+  public static func member(_ key: String, of path: String) -> String {
+    let plain = key.utf8.allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"):
+        true
+      default: false
+      }
+    }
+    if plain, !key.isEmpty { return path.isEmpty ? key : "\(path).\(key)" }
+    var quoted = ""
+    for scalar in key.unicodeScalars {
+      if scalar == "\"" || scalar == "\\" { quoted.append("\\") }
+      quoted.unicodeScalars.append(scalar)
+    }
+    return "\(path)[\"\(quoted)\"]"
+  }
+
+  /// `path[index]`.
+  public static func element(_ index: Int, of path: String) -> String { "\(path)[\(index)]" }
 }
 
 /// Collects what is wrong while a configuration is read. One per file; confined to the thread that reads.

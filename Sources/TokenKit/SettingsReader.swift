@@ -29,18 +29,7 @@ public final class SettingsReader {
   public var keys: [String] { members.keys.sorted() }
 
   /// The JSON path of a key.
-  public func path(of key: String) -> String {
-    let plain = key.utf8.allSatisfy { byte in
-      switch byte {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"):
-        true
-      default: false
-      }
-    }
-    let name = plain && !key.isEmpty ? key : "[\"\(key)\"]"
-    return path.isEmpty || !plain ? path + name : "\(path).\(name)"
-  }
+  public func path(of key: String) -> String { SettingsPath.member(key, of: path) }
 
   /// Reports an error at a key, or at the object itself.
   public func reject(_ key: String?, _ message: String) {
@@ -54,6 +43,9 @@ public final class SettingsReader {
 
   /// Whether the object has the key; asking makes it known.
   public func has(_ key: String) -> Bool { value(key) != nil }
+
+  /// Whether the key has a value other than `null`; asking makes it known.
+  public func isSet(_ key: String) -> Bool { value(key).map { $0 != .null } ?? false }
 
   /// The raw value of a key, nil when absent. `null` is a value.
   public func value(_ key: String) -> JSONValue? {
@@ -126,6 +118,28 @@ public final class SettingsReader {
     return duration
   }
 
+  /// A duration within bounds, nil when absent.
+  public func duration(_ key: String, in bounds: ClosedRange<Duration>) -> Duration? {
+    guard let duration = duration(key) else { return nil }
+    guard bounds.contains(duration) else {
+      let (least, most) = (SettingsUnits.text(bounds.lowerBound), SettingsUnits.text(bounds.upperBound))
+      reject(key, "must be between \"\(least)\" and \"\(most)\"")
+      return nil
+    }
+    return duration
+  }
+
+  /// A size within bounds, in bytes, nil when absent.
+  public func size(_ key: String, in bounds: ClosedRange<Int>) -> Int? {
+    guard let size = size(key) else { return nil }
+    guard bounds.contains(size) else {
+      let (least, most) = (SettingsUnits.text(bytes: bounds.lowerBound), SettingsUnits.text(bytes: bounds.upperBound))
+      reject(key, "must be between \"\(least)\" and \"\(most)\"")
+      return nil
+    }
+    return size
+  }
+
   /// A size in bytes such as `"64KiB"`, nil when absent.
   public func size(_ key: String) -> Int? {
     guard let text = typed(key, "a size such as \"64KiB\"", { if case .string(let text) = $0 { text } else { nil } })
@@ -173,7 +187,9 @@ public final class SettingsReader {
     switch HTTPURL.parse(text) {
     case .success(let url): return url
     case .failure(let problem):
-      reject(key, "\"\(text)\" \(problem.message)")
+      // What may be a password (user information) or a secret parameter (query) is not repeated.
+      let shown = text.contains("@") ? "the URL" : "\"\(text.prefix { $0 != "?" })\""
+      reject(key, "\(shown) \(problem.message)")
       return nil
     }
   }
@@ -192,7 +208,7 @@ public final class SettingsReader {
       typed(key, "an array of objects") { if case .array(let elements) = $0 { elements } else { nil } } ?? []
     var readers: [SettingsReader] = []
     for (index, element) in elements.enumerated() {
-      let elementPath = "\(path(of: key))[\(index)]"
+      let elementPath = SettingsPath.element(index, of: path(of: key))
       if case .object(let members) = element {
         readers.append(SettingsReader(path: elementPath, members: members, problems: problems, secrets: secrets))
       } else {

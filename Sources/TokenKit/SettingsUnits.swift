@@ -34,6 +34,24 @@ public enum SettingsUnits {
     return overflow ? nil : product
   }
 
+  /// A duration in the largest unit that it is whole in; parts of a millisecond are dropped.
+  public static func text(_ duration: Duration) -> String {
+    let milliseconds = duration.nanoseconds / 1_000_000
+    for (factor, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")] as [(Int64, String)]
+    where milliseconds != 0 && milliseconds % factor == 0 {
+      return "\(milliseconds / factor)\(unit)"
+    }
+    return "\(milliseconds)ms"
+  }
+
+  /// A size in the largest unit that it is whole in.
+  public static func text(bytes: Int) -> String {
+    for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] where bytes != 0 && bytes & ((1 << shift) - 1) == 0 {
+      return "\(bytes >> shift)\(unit)"
+    }
+    return "\(bytes)B"
+  }
+
   private static func split(_ text: String) -> (Int, Substring)? {
     let digits = text.prefix { $0.isASCII && $0.isNumber }
     guard let amount = Int(digits) else { return nil }

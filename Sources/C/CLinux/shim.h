@@ -1,22 +1,16 @@
 // What the Glibc module does not show: epoll without its pointer union, accept4, signalfd, eventfd, prctl.
 #pragma once
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,7 +40,8 @@ static inline int linux_epoll_wait(int epfd, linux_epoll_event *events, int capa
 }
 static inline int linux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 static inline int linux_accept(int fd, struct sockaddr_storage *address, socklen_t *length) {
-  return accept4(fd, (struct sockaddr *)address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  // accept4 is declared for _GNU_SOURCE only, which would make this module disagree with Swift's own Glibc.
+  return (int)syscall(SYS_accept4, fd, (struct sockaddr *)address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 static inline int linux_signalfd(const int *signals, int count) {
   sigset_t set;
@@ -78,6 +73,8 @@ static inline int64_t linux_realtime_ms(void) {
   clock_gettime(CLOCK_REALTIME, &t);
   return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
+static inline int linux_open_null(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+static inline int linux_name_thread(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0); }
 static inline int linux_set_dumpable(int on) { return prctl(PR_SET_DUMPABLE, on, 0, 0, 0); }
 static inline ssize_t linux_send2(int fd, const void *a, size_t an, const void *b, size_t bn) {
   struct iovec parts[2] = {{(void *)a, an}, {(void *)b, bn}};

@@ -92,7 +92,8 @@ extension CredentialManager {
       case .success(let response):
         outcome = Self.read(response, provider, context, sent: sent, received: ports.clock.now)
       case .failure(let failure):
-        outcome = .failure(GrantError(failure.mayHaveBeenSent ? .unanswered : .transient, failure.code))
+        let unsent: GrantError.Kind = failure.isMisconfigured ? .misconfigured : .transient
+        outcome = .failure(GrantError(failure.mayHaveBeenSent ? .unanswered : unsent, failure.code))
       }
       feed(.answered(attempt: attempt, outcome), to: entry)
     }

@@ -32,11 +32,14 @@ package struct GrantTransportFailure: Error, Sendable, Equatable {
   package var code: String
   /// Whether any byte of the request may have left: then the server may have rotated.
   package var mayHaveBeenSent: Bool
+  /// Whether the call can't work as it is configured (URL, proxy, CA file, a field with CR or LF): nothing was sent.
+  package var isMisconfigured: Bool
 
   /// A failure.
-  package init(code: String, mayHaveBeenSent: Bool) {
+  package init(code: String, mayHaveBeenSent: Bool, isMisconfigured: Bool = false) {
     self.code = code
     self.mayHaveBeenSent = mayHaveBeenSent
+    self.isMisconfigured = isMisconfigured
   }
 }
 

@@ -1,0 +1,350 @@
+// A byte stream over a socket: the reading rules, the fairness budget and the write queue of one connection.
+internal import CLinux
+internal import Glibc
+
+/// What is told about a stream, on its loop. Calls never nest into one stream's own read loop; `streamDidFailWriting`
+/// may come from within `write` and `flush`.
+package protocol StreamDelegate: AnyObject {
+  /// An outgoing stream can be used: it is connected, and its TLS handshake, if it has one, is complete.
+  func streamDidConnect(_ stream: Stream)
+  /// Bytes came. What is not taken now must be kept: they are gone after the call.
+  func stream(_ stream: Stream, didRead bytes: Span<UInt8>)
+  /// No more bytes for now: the moment to flush what they led to.
+  func streamDidFinishReading(_ stream: Stream)
+  /// The peer ended its sending direction; all that it sent was delivered. `endedCleanly` says whether it was cut off.
+  func streamDidEnd(_ stream: Stream)
+  /// The peer hung up while reading is paused. Told once; what it sent before is still there to be read.
+  func streamDidHangUp(_ stream: Stream)
+  /// Everything that waited to be sent was sent.
+  func streamDidDrain(_ stream: Stream)
+  /// Sending failed. Reading goes on: an answer may still be there.
+  func streamDidFailWriting(_ stream: Stream, _ error: StreamError)
+  /// The stream cannot be used any more. Not told after `close`.
+  func streamDidFail(_ stream: Stream, _ error: StreamError)
+}
+
+/// One socket, non-blocking, registered once for both directions, with TLS over it or not. Confined to its loop; owns its
+/// descriptor.
+@safe
+package final class Stream: EventHandler, Runnable {
+  /// Writes from here on go to the socket directly instead of being gathered.
+  private static let directWrite = 16 * 1024
+
+  enum Phase {
+    case connecting
+    case handshaking
+    case open
+  }
+
+  package let loop: EventLoop
+  package let fd: Int32
+  /// Kept strongly until `close`: the stream and its user hold each other while the connection lives. Without one nothing
+  /// is read; what came meanwhile is delivered, in the next turn, to the one that is set.
+  package var delegate: (any StreamDelegate)? {
+    didSet { if delegate != nil, isReadReady, !isPaused, !isPumping, phase == .open { queue() } }
+  }
+  private var registration: EventLoop.Registration?
+  private(set) var tls: TLSSession?
+  var output: ByteBuffer?
+
+  var phase: Phase
+  var isReadReady = false
+  var isEndExpected = false
+  var isEndDelivered = false
+  var isPumping = false
+  private var isQueued = false
+  private var isHangUpTold = false
+  var isWriteBlocked = false
+  private var isShutdownWanted = false
+  /// The error of a failed write was a reset: what looks like the peer's end afterwards is none.
+  private var wasReset = false
+  package private(set) var hasWriteFailed = false
+  /// Bytes that the socket has taken; with TLS, before they were encrypted.
+  package internal(set) var sent: UInt64 = 0
+  package private(set) var isClosed = false
+  package private(set) var isPaused = false
+  /// The peer has ended its sending direction and all of it was delivered.
+  package var hasEnded: Bool { isEndDelivered }
+  /// The peer itself said that nothing more follows: by FIN, or over TLS by close_notify (RFC 8446, 6.1). False when what
+  /// was read may be cut off; a body that ends with the connection is whole only if this is true.
+  package internal(set) var endedCleanly = false
+
+  /// Takes over a connected descriptor, and starts the TLS handshake if there is a session; `streamDidConnect` is told
+  /// after a handshake only. On an error the descriptor stays the caller's.
+  package init(_ loop: EventLoop, connected fd: Int32, tls: TLSSession? = nil) throws(SystemError) {
+    self.loop = loop
+    self.fd = fd
+    self.tls = tls
+    phase = tls == nil ? .open : .handshaking
+    tls?.attach(fd)
+    registration = try loop.register(fd, .stream, self)
+  }
+
+  /// Takes over a descriptor that is connecting. On an error the descriptor stays the caller's.
+  package init(_ loop: EventLoop, connecting fd: Int32, tls: TLSSession? = nil) throws(SystemError) {
+    self.loop = loop
+    self.fd = fd
+    self.tls = tls
+    phase = .connecting
+    tls?.attach(fd)
+    registration = try loop.register(fd, .stream, self)
+  }
+
+  /// Starts TLS on a stream that has just connected, from within `streamDidConnect`, which is then told once more.
+  func startTLS(_ session: TLSSession) {
+    session.attach(fd)
+    tls = session
+    phase = .handshaking
+  }
+
+  // MARK: Reading
+
+  package func handle(_ events: ReadyEvents) {
+    if !events.isDisjoint(with: .ending) { isEndExpected = true }
+    if !events.isDisjoint(with: [.readable, .readHangup, .hangup, .error]) { isReadReady = true }
+    var mayWrite = events.contains(.writable)
+    if let tls { mayWrite = note(events, tls) }
+    if phase != .open, !open(events) { return }
+    if mayWrite, isWriteBlocked {
+      isWriteBlocked = false
+      flush()
+      if !isClosed, output == nil, !hasWriteFailed { delegate?.streamDidDrain(self) }
+    }
+    guard isReadReady, !isClosed else { return }
+    if isPaused { tellHangUp() } else { pump() }
+  }
+
+  /// Goes on with connecting and the handshake. False while the stream cannot be used, or no more.
+  private func open(_ events: ReadyEvents) -> Bool {
+    if phase == .connecting {
+      guard !events.isDisjoint(with: [.writable, .hangup, .error]) else { return false }
+      let error = Socket.pendingError(fd)
+      if error != 0 {
+        fail(.system(SystemError("connect", errno: error)))
+        return false
+      }
+      phase = tls == nil ? .open : .handshaking
+      if tls == nil { delegate?.streamDidConnect(self) }
+    }
+    if phase == .handshaking, !isClosed {
+      guard let tls else { return false }
+      switch tls.handshake() {
+      case .bytes:
+        phase = .open
+        // Records that came with the end of the handshake are with OpenSSL already: no event tells of them.
+        isReadReady = true
+        delegate?.streamDidConnect(self)
+      case .failed(let error): fail(error)
+      case .wouldBlock, .end: break
+      }
+    }
+    if phase != .open || isClosed { return false }
+    flush()
+    return !isClosed
+  }
+
+  private func tellHangUp() {
+    guard isEndExpected, !isHangUpTold, !isEndDelivered, let delegate else { return }
+    isHangUpTold = true
+    delegate.streamDidHangUp(self)
+  }
+
+  /// Reads until the socket is empty, the delegate pauses, or the turn's share is used up.
+  private func pump() {
+    if isPumping || delegate == nil { return }
+    isPumping = true
+    if let tls { pumpRecords(tls) } else { pumpBytes() }
+    isPumping = false
+    if isClosed { return }
+    delegate?.streamDidFinishReading(self)
+    if isPaused, isReadReady, !isClosed { tellHangUp() }
+  }
+
+  private func pumpBytes() {
+    var budget = EventLoop.scratchSize
+    while isReadReady, !isPaused, !isClosed, !isEndDelivered, let delegate {
+      if budget <= 0 { return queue() }
+      switch unsafe Socket.read(fd, into: loop.scratch) {
+      case .bytes(let count):
+        budget -= count
+        // Data and the end can come in one edge, which is not repeated: only without an end is a short read the last.
+        if count < EventLoop.scratchSize, !isEndExpected { isReadReady = false }
+        unsafe delegate.stream(
+          self,
+          didRead: Span(
+            _unsafeElements: UnsafeBufferPointer(rebasing: loop.scratch.assumingMemoryBound(to: UInt8.self)[..<count])))
+      case .wouldBlock:
+        isReadReady = false
+      case .end:
+        end(cleanly: !wasReset)
+      case .failed(let number):
+        isReadReady = false
+        fail(.system(SystemError("recv", errno: number)))
+      }
+    }
+  }
+
+  func end(cleanly: Bool) {
+    isReadReady = false
+    isEndDelivered = true
+    endedCleanly = cleanly
+    delegate?.streamDidEnd(self)
+  }
+
+  /// Delivers nothing more until `resume`.
+  package func pause() { isPaused = true }
+
+  /// Goes on reading; what is already there is delivered in the next turn.
+  package func resume() {
+    guard isPaused else { return }
+    isPaused = false
+    if isReadReady, !isPumping { queue() }
+  }
+
+  func queue() {
+    if isQueued { return }
+    isQueued = true
+    loop.runLater(self)
+  }
+
+  package func runAgain() {
+    isQueued = false
+    if !isClosed, !isPaused, isReadReady, phase == .open { pump() }
+  }
+
+  // MARK: Writing
+
+  /// Bytes that wait to be sent.
+  package var unsent: Int { output?.count ?? 0 }
+
+  /// Queues bytes; large ones are sent at once. Call `flush` when the message or the batch is complete.
+  package func write(_ bytes: Span<UInt8>) {
+    if isClosed || hasWriteFailed || bytes.count == 0 { return }
+    if bytes.count < Self.directWrite || isWriteBlocked || phase != .open {
+      queuedOutput().append(bytes)
+      return
+    }
+    if let tls { return writeRecords(bytes, tls) }
+    unsafe bytes.withUnsafeBytes { direct in
+      let waiting = output?.count ?? 0
+      let outcome =
+        if let output { unsafe output.withUnsafeBytes { unsafe Socket.write(fd, $0, direct) } } else {
+          unsafe Socket.write(fd, direct)
+        }
+      guard let sent = sentCount(outcome) else { return }
+      if waiting > 0 { output?.consume(min(sent, waiting)) }
+      let left = max(0, sent - waiting)
+      if left < direct.count {
+        isWriteBlocked = true
+        unsafe queuedOutput().append(
+          Span(_unsafeElements: UnsafeBufferPointer(rebasing: direct.assumingMemoryBound(to: UInt8.self)[left...])))
+      } else {
+        releaseOutput()
+      }
+    }
+  }
+
+  /// Queues what `body` writes, at most `capacity` bytes.
+  @inlinable
+  package func write(capacity: Int, _ body: (inout OutputSpan<UInt8>) -> Void) {
+    if isClosed || hasWriteFailed { return }
+    queuedOutput().append(capacity: capacity, body)
+  }
+
+  /// Sends what waits, as far as the socket takes it.
+  package func flush() {
+    guard let output, !isWriteBlocked, phase == .open, !isClosed else { return }
+    if let tls { return flushRecords(output, tls) }
+    while !output.isEmpty {
+      let size = output.count
+      guard let sent = unsafe sentCount(output.withUnsafeBytes { unsafe Socket.write(fd, $0) }) else { return }
+      output.consume(sent)
+      if sent < size {
+        isWriteBlocked = true
+        return
+      }
+    }
+    releaseOutput()
+  }
+
+  /// nil when the write failed; 0 when the socket is full.
+  private func sentCount(_ outcome: Socket.Outcome) -> Int? {
+    switch outcome {
+    case .bytes(let count):
+      sent &+= UInt64(count)
+      return count
+    case .wouldBlock, .end: return 0
+    case .failed(let number):
+      failWriting(.system(SystemError("send", errno: number)))
+      return nil
+    }
+  }
+
+  func failWriting(_ error: StreamError) {
+    hasWriteFailed = true
+    // A reset is reported once, by the call that meets it. After EPIPE the peer had ended its direction before.
+    if error != .system(SystemError("send", errno: EPIPE)) { wasReset = true }
+    releaseOutput()
+    delegate?.streamDidFailWriting(self, error)
+  }
+
+  @usableFromInline
+  func queuedOutput() -> ByteBuffer {
+    if let output { return output }
+    let buffer = loop.buffers.acquire()
+    output = buffer
+    return buffer
+  }
+
+  func releaseOutput() {
+    guard let buffer = output else { return }
+    output = nil
+    loop.buffers.release(buffer)
+    if isShutdownWanted { shutdownWriting() }
+  }
+
+  // MARK: Ending
+
+  /// Tells the peer that nothing more will be sent, once what waits was sent.
+  package func shutdownWriting() {
+    if isClosed { return }
+    isShutdownWanted = true
+    if phase != .open || isWriteBlocked { return }
+    flush()
+    if output != nil || isClosed || !isShutdownWanted { return }
+    isShutdownWanted = false
+    tls?.sayGoodbye()
+    Socket.shutdownWriting(fd)
+  }
+
+  /// Closes at once; what waits is dropped. The delegate is let go and told nothing more.
+  /// - Parameter resetting: the peer gets a reset, so that it cannot take a cut message for a whole one.
+  package func close(resetting: Bool = false) {
+    if isClosed { return }
+    isClosed = true
+    if let tls {
+      // Without the close_notify a peer knows that something is missing.
+      if !resetting, output == nil, phase == .open, !hasWriteFailed { tls.sayGoodbye() }
+      tls.detach()
+    }
+    if resetting { Socket.resetOnClose(fd) }
+    if let registration { loop.deregister(registration) }
+    registration = nil
+    isShutdownWanted = false
+    releaseOutput()
+    Socket.close(fd)
+    delegate = nil
+  }
+
+  private func fail(_ error: StreamError) {
+    let told = delegate
+    close()
+    told?.streamDidFail(self, error)
+  }
+
+  /// For the parts of this type in other files.
+  func fail(reading error: StreamError) {
+    isReadReady = false
+    fail(error)
+  }
+}

@@ -1,0 +1,63 @@
+// From a configuration file to a snapshot, or to everything that is wrong with it. `serve` and `check` call it.
+package import TokenKit
+
+/// A configuration that can be used, with what deserves a second look.
+package struct LoadedConfiguration: Sendable {
+  package var configuration: GatewayConfiguration
+  /// In the order of the file.
+  package var warnings: [SettingsProblem]
+}
+
+/// A configuration that can't be used.
+package struct InvalidConfiguration: Error, Sendable {
+  /// Errors and warnings in the order of the file; at least one error.
+  package var problems: [SettingsProblem]
+}
+
+package enum ConfigurationLoader {
+  private static let largestFile = 4 << 20
+
+  /// Reads a file. Relative paths in it count from its own directory. Blocking.
+  /// - Parameters:
+  ///   - environment: for `{"env": …}`.
+  package static func load(
+    path: String, registry: ProviderRegistry, environment: [String: String]
+  ) -> Result<LoadedConfiguration, InvalidConfiguration> {
+    do {
+      let file = try SystemFile.read(path, limit: largestFile)
+      let directory = SystemFile.directory(of: SystemFile.absolute(path))
+      return read(file.bytes, directory: directory, registry: registry, environment: environment)
+    } catch {
+      return .failure(InvalidConfiguration(problems: [SettingsProblem(path: "", message: "the file \(error.message)")]))
+    }
+  }
+
+  /// Reads a file's content.
+  package static func read(
+    _ text: [UInt8], directory: String, registry: ProviderRegistry, environment: [String: String]
+  ) -> Result<LoadedConfiguration, InvalidConfiguration> {
+    let problems = SettingsProblems()
+    let document: JSONDocument
+    do {
+      document = try JSONText.parse(text, problems: problems)
+    } catch {
+      problems.add(SettingsProblem(path: "", message: error.message, position: error.position))
+      return .failure(InvalidConfiguration(problems: ProblemReport.sorted(problems.all)))
+    }
+    guard case .object(let members) = document.value else {
+      let problem = SettingsProblem(path: "", message: "must be an object, not \(document.value.kind)")
+      return .failure(InvalidConfiguration(problems: [problem]))
+    }
+    let reader = ConfigurationReader(
+      directory: directory, registry: registry, environment: environment, problems: problems)
+    let configuration = reader.read(members)
+    let all = ProblemReport.sorted(
+      problems.all.map { problem in
+        var problem = problem
+        if problem.position == nil { problem.position = document.position(of: problem.path) }
+        return problem
+      })
+    if all.contains(where: { $0.severity == .error }) { return .failure(InvalidConfiguration(problems: all)) }
+    return .success(LoadedConfiguration(configuration: configuration, warnings: all))
+  }
+}

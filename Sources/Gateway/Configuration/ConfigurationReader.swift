@@ -1,0 +1,145 @@
+// Reads the whole document: the top level's keys, then what only shows when all parts are known.
+internal import Logging
+internal import TokenKit
+
+/// Reads one document. Every problem is collected; a snapshot made beside errors must not be used.
+struct ConfigurationReader {
+  /// Where relative paths count from.
+  var directory: String
+  var registry: ProviderRegistry
+  var environment: [String: String]
+  var problems: SettingsProblems
+
+  /// The one value of `log.access` so far.
+  private enum AccessLog: String, CaseIterable { case off }
+
+  func read(_ members: [String: JSONValue]) -> GatewayConfiguration {
+    let secrets = SecretResolver(environment: environment, directory: directory)
+    let top = SettingsReader(path: "", members: members, problems: problems, secrets: secrets)
+    var configuration = GatewayConfiguration()
+    configuration.workers = top.integer("workers", in: 1...1024) ?? CPUQuota.cpus()
+    configuration.timeouts = Timeouts(top.object("timeouts"), over: nil)
+    configuration.limits = Limits(top.object("limits"), over: nil)
+    configuration.admin = ListenerReading.admin(top.object("admin"))
+    configuration.store = store(top.object("store"))
+    configuration.log = log(top.object("log"))
+    configuration.trustedProxies = CIDR.list(top, "trusted_proxies") ?? []
+    configuration.via = top.flag("via", default: configuration.via)
+    configuration.underscoreFields = top.choice("underscore_fields", default: configuration.underscoreFields)
+
+    let listeners = top.objects("listeners").map(ListenerReading.init)
+    if listeners.isEmpty, isMissing("listeners", members) {
+      top.reject("listeners", "is missing; write for example [{\"address\": \"127.0.0.1:8080\"}]")
+    }
+    ListenerReading.checkConflicts(listeners, admin: configuration.admin, problems: problems)
+
+    let credentials = self.credentials(top, secrets)
+    configuration.credentials = credentials.compactMap(\.credential)
+    CredentialReading.checkSeeds(configuration.credentials, problems: problems)
+
+    let reading = RouteReading(
+      directory: directory, listeners: listeners.map(\.listener.name), credentials: credentials.map(\.name),
+      timeouts: configuration.timeouts, limits: configuration.limits)
+    let routes = top.objects("routes").map(reading.read)
+    if routes.isEmpty, isMissing("routes", members) {
+      top.reject("routes", "is missing; without a route every request would get 404")
+    }
+    RouteConflicts.check(routes, problems: problems)
+    configuration.routes = routes.map(\.route)
+    configuration.listeners = withHosts(listeners, routes)
+    warnOfUnused(credentials.map(\.name), routes)
+    top.finish()
+    return configuration
+  }
+
+  private func warnOfUnused(_ credentials: [String], _ routes: [RouteReading.Reading]) {
+    // A route with a mistyped name means one of them.
+    if problems.all.contains(where: { $0.path.hasPrefix("routes[") && $0.path.hasSuffix("].credential") }) { return }
+    let used = Set(routes.compactMap(\.route.credential))
+    for (index, name) in credentials.enumerated() where !used.contains(index) {
+      problems.add(
+        SettingsProblem(
+          path: SettingsPath.member(name, of: "credentials"), message: "is used by no route", severity: .warning))
+    }
+  }
+
+  /// Absent, null, or an empty array.
+  private func isMissing(_ key: String, _ members: [String: JSONValue]) -> Bool {
+    switch members[key] {
+    case nil, .null, .array([]): true
+    default: false
+    }
+  }
+
+  private func credentials(
+    _ top: SettingsReader, _ secrets: SecretResolver
+  ) -> [(name: String, credential: CredentialConfiguration?)] {
+    guard let object = top.object("credentials") else { return [] }
+    let reading = CredentialReading(registry: registry, secrets: secrets)
+    return object.keys.map { name in
+      guard case .object(let members) = object.value(name) else {
+        object.reject(name, "must be an object, not \(object.value(name)?.kind ?? "nothing")")
+        return (name, nil)
+      }
+      return (name, reading.read(name: name, members: members, problems: problems))
+    }
+  }
+
+  private func store(_ settings: SettingsReader?) -> StoreConfiguration {
+    let path = settings?.string("path") ?? "gateway.db"
+    let kind = settings?.choice("kind", default: StoreConfiguration.Kind.sqlite) ?? .sqlite
+    let store = StoreConfiguration(kind: kind, path: SystemFile.resolve(path, in: directory))
+    settings?.finish()
+    if path.isEmpty || path.hasSuffix("/") { settings?.reject("path", "must name a file") }
+    // The store itself decides when it is opened; `check` may run on another machine than `serve`.
+    let folder = SystemFile.directory(of: store.path)
+    do {
+      let status = try SystemFile.status(folder)
+      if !status.isDirectory {
+        warn("directory \(folder) is not a directory")
+      } else if status.mode & 0o077 != 0 {
+        warn("directory \(folder) can be used by others (mode \(status.octalMode)); the store must lie in one of mode 0700")
+      }
+    } catch {
+      warn("directory \(folder) \(error.message)")
+    }
+    return store
+  }
+
+  private func warn(_ message: String) {
+    problems.add(SettingsProblem(path: "store.path", message: message, severity: .warning))
+  }
+
+  private func log(_ settings: SettingsReader?) -> LogConfiguration {
+    var log = LogConfiguration()
+    guard let settings else { return log }
+    log.level = settings.choice("level", default: log.level)
+    log.format = settings.choice("format", default: log.format)
+    _ = settings.choice("access", default: AccessLog.off)
+    settings.finish()
+    return log
+  }
+
+  /// The listeners with the hosts that they take, and warnings for routes whose host none of them takes.
+  private func withHosts(
+    _ readings: [ListenerReading], _ routes: [RouteReading.Reading]
+  ) -> [ListenerConfiguration] {
+    let listeners = readings.enumerated().map { index, reading in
+      let hosts = routes.map(\.route.match).filter { $0.listener == nil || $0.listener == index }.compactMap(\.host)
+      var listener = reading.listener
+      listener.hosts = reading.hostSet(routeHosts: hosts)
+      return listener
+    }
+    for reading in routes {
+      guard let host = reading.route.match.host else { continue }
+      let candidates = reading.route.match.listener.map { [listeners[$0]] } ?? listeners
+      if !candidates.contains(where: { $0.hosts.contains(host) }) {
+        problems.add(
+          SettingsProblem(
+            path: reading.path + ".match.host", message: "\"\(host)\" is not among the hosts of any listener: no request gets here",
+            severity: .warning))
+      }
+    }
+    return listeners
+  }
+}

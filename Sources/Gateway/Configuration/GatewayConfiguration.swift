@@ -1,0 +1,81 @@
+// The snapshot that a configuration file becomes: immutable once loaded, defaults filled in, names resolved to
+// indices. `ConfigurationLoader` makes it; every other part of the gateway only reads it.
+package import EventLoop
+package import Logging
+
+/// Everything that gateway.json says.
+package struct GatewayConfiguration: Sendable {
+  /// Data loops.
+  package var workers: Int
+  /// At least one, in the order of the file; `RouteConfiguration.listener` counts into it.
+  package var listeners: [ListenerConfiguration]
+  /// Where the admin listener is: always loopback or a Unix socket.
+  package var admin: SocketAddress
+  package var store: StoreConfiguration
+  /// Sorted by name; `RouteConfiguration.credential` counts into it.
+  package var credentials: [CredentialConfiguration]
+  /// In the order of the file, which has no meaning for matching (see `RouteTable`).
+  package var routes: [RouteConfiguration]
+  /// For what happens before a route is known, and for what belongs to none.
+  package var timeouts: Timeouts
+  package var limits: Limits
+  package var log: LogConfiguration
+  /// Peers whose X-Forwarded-* fields are kept.
+  package var trustedProxies: [CIDR]
+  /// Whether `Via` goes on requests.
+  package var via: Bool
+  package var underscoreFields: UnderscoreFields
+
+  package init(
+    workers: Int = 1, listeners: [ListenerConfiguration] = [], admin: SocketAddress = .ipv4(0x7f00_0001, port: 9901),
+    store: StoreConfiguration = StoreConfiguration(path: "gateway.db"), credentials: [CredentialConfiguration] = [],
+    routes: [RouteConfiguration] = [], timeouts: Timeouts = Timeouts(), limits: Limits = Limits(),
+    log: LogConfiguration = LogConfiguration(), trustedProxies: [CIDR] = [], via: Bool = true,
+    underscoreFields: UnderscoreFields = .drop
+  ) {
+    self.workers = workers
+    self.listeners = listeners
+    self.admin = admin
+    self.store = store
+    self.credentials = credentials
+    self.routes = routes
+    self.timeouts = timeouts
+    self.limits = limits
+    self.log = log
+    self.trustedProxies = trustedProxies
+    self.via = via
+    self.underscoreFields = underscoreFields
+  }
+}
+
+/// The embedded store.
+package struct StoreConfiguration: Sendable {
+  /// The kinds of store there are.
+  package enum Kind: String, Sendable, CaseIterable { case sqlite }
+
+  package var kind: Kind
+  /// Absolute once loaded.
+  package var path: String
+
+  package init(kind: Kind = .sqlite, path: String) {
+    self.kind = kind
+    self.path = path
+  }
+}
+
+/// What is logged, and how.
+package struct LogConfiguration: Sendable {
+  /// How log lines look.
+  package enum Format: String, Sendable, CaseIterable { case json, text }
+
+  package var level: Logger.Level
+  package var format: Format
+
+  package init(level: Logger.Level = .info, format: Format = .json) {
+    self.level = level
+    self.format = format
+  }
+}
+
+/// What happens to a caller's fields with `_` in their names.
+package enum UnderscoreFields: String, Sendable, CaseIterable { case drop, keep }

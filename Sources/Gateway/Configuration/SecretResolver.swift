@@ -1,0 +1,79 @@
+// Where secrets come from: the environment, files that nobody else can read, or the configuration file itself.
+internal import TokenKit
+
+/// Resolves the configuration's secret references. Relative file names count from the configuration's directory.
+struct SecretResolver: SecretSource, Sendable {
+  var environment: [String: String]
+  var directory: String
+
+  private static let largestFile = 64 * 1024
+  private static let forms = #"{"env": "NAME"}, {"file": "path"} or {"value": "…"}"#
+
+  func secret(from value: JSONValue, path: String, problems: SettingsProblems) -> Secret? {
+    func reject(_ message: String) -> Secret? {
+      problems.add(SettingsProblem(path: path, message: message))
+      return nil
+    }
+    guard case .object(let members) = value else { return reject("must be \(Self.forms), not \(value.kind)") }
+    let settings = SettingsReader(path: path, members: members, problems: problems, secrets: self)
+    let before = problems.all.count
+    let variable = settings.string("env")
+    let file = settings.string("file")
+    let text = settings.string("value")
+    settings.finish()
+    if problems.all.count > before { return nil }
+    switch (variable, file, text) {
+    case (let variable?, nil, nil):
+      guard let content = environment[variable] else { return reject("environment variable \(variable) is not set") }
+      return content.isEmpty ? reject("environment variable \(variable) is empty") : Secret(content)
+    case (nil, let file?, nil):
+      let (secret, refusal) = content(of: SystemFile.resolve(file, in: directory))
+      return refusal.map { reject($0) } ?? secret
+    case (nil, nil, let text?):
+      if text.isEmpty { return reject("is empty") }
+      problems.add(
+        SettingsProblem(
+          path: path, message: #"is written into the file; {"env": …} or {"file": …} keeps it out of backups and diffs"#,
+          severity: .warning))
+      return Secret(text)
+    default:
+      return reject("must be one of \(Self.forms)")
+    }
+  }
+
+  /// A file's content without one newline at its end, or why it is refused.
+  private func content(of path: String) -> (Secret?, refusal: String?) {
+    let file: SystemFile
+    do {
+      file = try SystemFile.read(path, limit: Self.largestFile)
+    } catch {
+      return (nil, "file \(path) \(error.message)")
+    }
+    if let refusal = Self.refusal(of: file.status, path: path) { return (nil, refusal) }
+    var bytes = file.bytes[...]
+    if bytes.last == 0x0a {
+      bytes.removeLast()
+      if bytes.last == 0x0d { bytes.removeLast() }
+    }
+    if bytes.isEmpty { return (nil, "file \(path) is empty") }
+    guard let text = String(validating: bytes, as: UTF8.self) else { return (nil, "file \(path) is not UTF-8 text") }
+    return (Secret(text), nil)
+  }
+
+  /// Why a file may not hold a secret, with the command that mends it; nil: it may. Nobody but the owner may have any
+  /// permission, save that root may let one group read (0640, 0440): so do systemd's credentials and Kubernetes'
+  /// `fsGroup`, and so a package gives a service its secrets.
+  static func refusal(of status: SystemFile.Status, path: String) -> String? {
+    let quoted = "'" + path.split(separator: "'", omittingEmptySubsequences: false).joined(separator: #"'\''"#) + "'"
+    if status.mode & 0o007 != 0 {
+      let keepsGroup = status.owner == 0 && status.mode & 0o070 == 0o040
+      return "file \(path) can be used by every user of the machine (mode \(status.octalMode)); run: "
+        + "chmod \(keepsGroup ? "640" : "600") \(quoted)"
+    }
+    let groupMayRead = status.owner == 0 && status.mode & 0o030 == 0
+    if status.mode & 0o070 != 0, !groupMayRead {
+      return "file \(path) can be used by its group (mode \(status.octalMode)); run: chmod 600 \(quoted)"
+    }
+    return nil
+  }
+}

@@ -1,0 +1,206 @@
+// The control loop: credentials, names, the admin listener, signals and the end of the process. One per process, on the
+// thread that started it.
+internal import EventLoop
+internal import Logging
+internal import TokenKit
+internal import TokenService
+
+/// Confined to the control loop.
+final class ControlPlane {
+  private enum Phase { case starting, serving, draining, ended }
+
+  let loop: EventLoop
+  let logger: Logger
+  private let configuration: GatewayConfiguration
+  private let plan: DataPlanePlan
+  private let mailboxes: [Mailbox<WorkerMessage>]
+  private let control: Mailbox<ControlMessage>
+  private let publisher: LoopPublisher
+  private let timers: ControlTimers
+  private let clock = SystemClock()
+  private let resolver: Resolver
+  private let transport: CurlTransport
+  private var store: StoreWorker?
+  private(set) var manager: CredentialManager?
+  private var receiver: Mailbox<ControlMessage>.Receiver?
+  private var watchers: [NameWatcher] = []
+  private var signals: SignalSource?
+  private var phase = Phase.starting
+  private var drainedWorkers = 0
+  private var isStoreReleased = false
+  private var drainTimer: ManagerTimer?
+  /// Called once the data loops may start.
+  private let ready: () -> Void
+  /// Why the process ends with an error.
+  private(set) var failure: String?
+
+  init(
+    _ loop: EventLoop, _ configuration: GatewayConfiguration, _ plan: DataPlanePlan, logger: Logger,
+    mailboxes: [Mailbox<WorkerMessage>], control: Mailbox<ControlMessage>, ready: @escaping () -> Void
+  ) throws {
+    self.loop = loop
+    self.configuration = configuration
+    self.plan = plan
+    self.logger = logger
+    self.mailboxes = mailboxes
+    self.control = control
+    self.ready = ready
+    publisher = LoopPublisher(mailboxes)
+    timers = ControlTimers(loop)
+    let resolver = try Resolver(loop)
+    self.resolver = resolver
+    transport = CurlTransport(loop, userAgent: "gateway/\(Version.text)") { host, port, completion in
+      resolver.resolve(host) { completion(NameAnswer.numeric($0, port: port)) }
+    }
+  }
+
+  var isDraining: Bool { phase == .draining }
+
+  /// Opens the store, reads the credentials, then lets the data loops start.
+  func start() throws {
+    receiver = try control.attach(to: loop) { [unowned self] in receive($0) }
+    signals = try SignalSource(loop, [SignalSource.terminate, SignalSource.interrupt]) { [unowned self] in
+      logger.notice("signal received, draining", metadata: ["signal": "\($0)"])
+      drain()
+    }
+    let store = try StoreWorker.sqlite(
+      loop, path: configuration.store.path, waitingAtMost: configuration.timeouts.drain
+    ) { [unowned self] result in
+      if case .failure(let error) = result { fail("the store can't be opened: \(error.message)") }
+    }
+    self.store = store
+    let manager = try CredentialManager(
+      definitions: configuration.credentials.map { try definition(of: $0) },
+      ports: ManagerPorts(transport: transport, store: store, timers: timers, clock: clock, publisher: publisher),
+      owner: String(UInt64.random(in: .min ... .max), radix: 36), randomSeed: .random(in: .min ... .max)
+    ) { [logger] in CredentialLog.write($1, of: $0, to: logger) }
+    self.manager = manager
+    manager.start { [unowned self] result in
+      if phase != .starting { return }
+      switch result {
+      case .success:
+        phase = .serving
+        watchNames()
+        ready()
+      case .failure(let error): fail("the store can't be read: \(error.message)")
+      }
+    }
+  }
+
+  private func definition(of credential: CredentialConfiguration) throws -> CredentialDefinition {
+    let injection = try InjectionRules(
+      header: credential.header, scheme: credential.scheme,
+      extra: credential.extraFields.map { InjectionRules.Field(name: $0.name, value: $0.value) })
+    var policy = RefreshPolicy()
+    policy.refreshAt = credential.refreshAt
+    policy.minimumRefreshInterval = credential.minRefreshInterval
+    policy.defaultLifetime = credential.defaultLifetime
+    policy.refreshTokenLifetime = credential.refreshTokenLifetime
+    let remake = credential.remake
+    return CredentialDefinition(
+      name: credential.name,
+      material: CredentialMaterial(provider: credential.provider, seed: credential.seed), policy: policy,
+      injection: injection,
+      transport: GrantTransportOptions(
+        caFile: credential.caFile, proxy: credential.proxy?.text, allowsPlaintext: credential.allowPlaintext,
+        timeout: configuration.timeouts.token),
+      rejectionStatuses: credential.rejectionStatuses.map(Int.init)
+    ) {
+      guard let again = remake() else { return .failed(problem: "the configured secrets can't be read any more") }
+      return .changed(CredentialMaterial(provider: again.provider, seed: again.seed))
+    }
+  }
+
+  // MARK: Names
+
+  private func watchNames() {
+    for (index, target) in plan.targets.enumerated() where target.literalAddresses.isEmpty {
+      let port = target.port
+      watchers.append(
+        resolver.watch(target.host) { [unowned self] result in
+          let message: Result<[SocketAddress], GatewayError> =
+            switch result {
+            case .success(let name): .success(name.addresses.map { $0.with(port: port) })
+            case .failure(let failure): .failure(GatewayError(failure))
+            }
+          if case .failure(let failure) = result {
+            logger.warning(
+              "upstream name not resolved", metadata: ["host": "\(target.host)", "reason": "\(failure.reason)"])
+          }
+          for mailbox in mailboxes { mailbox.send(.addresses(message, upstream: index)) }
+        })
+    }
+  }
+
+  // MARK: The data loops
+
+  private func receive(_ message: ControlMessage) {
+    switch message {
+    case .lease(let question, let credential, let worker): answer(question, credential, worker)
+    case .holding(let ticket): publisher.acknowledge(ticket)
+    case .drained:
+      drainedWorkers += 1
+      endIfDone()
+    }
+  }
+
+  private func answer(_ question: LeaseQuestion, _ credential: Int, _ worker: Int) {
+    guard let manager else { return }
+    switch question {
+    case .want(let want):
+      let mailbox = mailboxes[worker]
+      manager.want(credential: credential, want) { mailbox.send(.answer($0, credential: credential)) }
+    case .accepted(let generation): manager.accepted(credential: credential, generation: generation)
+    case .replayRejected(let route): manager.replayRejected(credential: credential, route: route)
+    case .routeRecovered(let route): manager.routeRecovered(credential: credential, route: route)
+    }
+  }
+
+  // MARK: The end
+
+  private func fail(_ reason: String) {
+    if failure == nil {
+      failure = reason
+      logger.critical("can't start", metadata: ["reason": "\(reason)"])
+    }
+    phase = .ended
+    loop.stop()
+  }
+
+  /// No new grant, no new connection; what is going on is finished, and stored, before the process ends.
+  func drain() {
+    switch phase {
+    case .draining, .ended: return
+    case .starting:
+      phase = .ended
+      return loop.stop()
+    case .serving: phase = .draining
+    }
+    for mailbox in mailboxes { mailbox.send(.drain) }
+    manager?.shutdown { [unowned self] in releaseStore() }
+    let deadline = clock.now.boot + configuration.timeouts.drain
+    drainTimer = timers.schedule(at: deadline) { [unowned self] in
+      logger.warning("the drain time is over; what is left is cut")
+      manager?.giveUp()
+      for mailbox in mailboxes { mailbox.send(.abort) }
+    }
+  }
+
+  private func releaseStore() {
+    guard let store else { return }
+    store.close { [unowned self] result in
+      if case .failure(let error) = result {
+        logger.error("the store was not closed in order", metadata: ["error": "\(error.message)"])
+      }
+      isStoreReleased = true
+      endIfDone()
+    }
+  }
+
+  private func endIfDone() {
+    guard phase == .draining, isStoreReleased, drainedWorkers == mailboxes.count else { return }
+    phase = .ended
+    transport.close()
+    loop.stop()
+  }
+}

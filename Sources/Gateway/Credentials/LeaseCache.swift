@@ -1,0 +1,194 @@
+// One loop's copies of the leases, and the requests that wait for one. Asks the control loop at most once at a time for
+// each credential; every question gets exactly one answer.
+internal import EventLoop
+internal import TokenKit
+
+/// What a data loop tells the control loop about credentials.
+enum LeaseQuestion: Sendable {
+  /// Answered by `LeaseCache.answer`.
+  case want(LeaseWant)
+  /// An upstream took a lease of this generation.
+  case accepted(generation: UInt64)
+  /// A route answered a replay with a fresh lease by another rejection.
+  case replayRejected(route: UInt32)
+  /// A route that had refused fresh leases has taken one.
+  case routeRecovered(route: UInt32)
+}
+
+/// Confined to its loop.
+final class LeaseCache: Runnable {
+  private static let resumedPerTurn = 64
+
+  private struct Slot {
+    var lease: Lease?
+    /// The question that has no answer yet.
+    var asked: LeaseWant.Cause?
+    var isHolding = false
+    /// The generation that an upstream is known to have accepted.
+    var accepted: UInt64 = 0
+    var parked: [Exchange] = []
+  }
+
+  private let loop: EventLoop
+  private let ask: (Int, LeaseQuestion) -> Void
+  private var slots: [Slot]
+  private var refusingRoutes: Set<UInt32> = []
+  private let parkedLimit: Int
+  private var parkedCount = 0
+  /// Requests that go on in the coming turns, a few at a time, so that no turn is long.
+  private var resuming: [(exchange: Exchange, lease: Lease)] = []
+  private var isQueued = false
+
+  /// - Parameters:
+  ///   - parkedLimit: this loop's part of `limits.parked`.
+  ///   - ask: tells the control loop; must not call back at once.
+  init(_ loop: EventLoop, credentials: Int, parkedLimit: Int, ask: @escaping (Int, LeaseQuestion) -> Void) {
+    self.loop = loop
+    self.ask = ask
+    self.parkedLimit = parkedLimit
+    slots = [Slot](repeating: Slot(), count: credentials)
+  }
+
+  // MARK: For exchanges
+
+  func usable(_ credential: Int) -> Lease? {
+    guard let lease = slots[credential].lease, lease.usableUntil.nanoseconds > loop.now else { return nil }
+    return lease
+  }
+
+  /// One credential gets at most a quarter of the places.
+  func mayPark(_ credential: Int) -> Bool {
+    parkedCount < parkedLimit && slots[credential].parked.count < max(1, parkedLimit / 4)
+  }
+
+  func isHolding(_ credential: Int) -> Bool { slots[credential].isHolding }
+
+  /// The exchange is told `leaseArrived` or `leaseFailed` later, unless it is removed before.
+  func park(_ exchange: Exchange, _ credential: Int, _ cause: LeaseWant.Cause) {
+    exchange.parkedFor = cause
+    slots[credential].parked.append(exchange)
+    parkedCount += 1
+    if cause == .missing, slots[credential].isHolding, usable(credential) != nil { return }
+    askOnce(credential, cause, above: cause == .missing ? slots[credential].lease?.generation : exchange.lease?.generation)
+  }
+
+  func remove(_ exchange: Exchange) {
+    guard exchange.parkedFor != nil, let credential = exchange.plan.credential else { return }
+    exchange.parkedFor = nil
+    if let index = slots[credential].parked.firstIndex(where: { $0 === exchange }) {
+      slots[credential].parked.remove(at: index)
+      parkedCount -= 1
+    }
+  }
+
+  /// A rejected lease should be replaced although nobody waits for it.
+  func refresh(_ plan: RoutePlan, _ lease: Lease?) {
+    guard let credential = plan.credential, let lease else { return }
+    askOnce(credential, .rejected(route: plan.index), above: lease.generation)
+  }
+
+  private func askOnce(_ credential: Int, _ cause: LeaseWant.Cause, above generation: UInt64?) {
+    if slots[credential].asked != nil { return }
+    slots[credential].asked = cause
+    ask(credential, .want(LeaseWant(above: generation, cause: cause)))
+  }
+
+  /// Called for every response, so it is cheap when there is nothing new to tell.
+  func accepted(_ credential: Int, _ lease: Lease, _ plan: RoutePlan) {
+    if slots[credential].accepted != lease.generation {
+      slots[credential].accepted = lease.generation
+      ask(credential, .accepted(generation: lease.generation))
+    }
+    if !refusingRoutes.isEmpty, refusingRoutes.remove(plan.index) != nil {
+      ask(credential, .routeRecovered(route: plan.index))
+    }
+  }
+
+  func replayRejected(_ credential: Int, _ plan: RoutePlan) {
+    refusingRoutes.insert(plan.index)
+    ask(credential, .replayRejected(route: plan.index))
+  }
+
+  // MARK: From the control loop
+
+  func publish(_ lease: Lease, _ credential: Int) {
+    slots[credential].lease = lease
+    resume(credential, with: lease)
+  }
+
+  func withdraw(_ credential: Int) { slots[credential].lease = nil }
+
+  func answer(_ answer: LeaseAnswer, _ credential: Int) {
+    let asked = slots[credential].asked
+    slots[credential].asked = nil
+    switch answer {
+    case .success(let lease):
+      slots[credential].lease = lease
+      resume(credential, with: lease)
+    case .failure(let failure): fail(credential, failure, asked)
+    }
+  }
+
+  func hold(_ credential: Int) { slots[credential].isHolding = true }
+
+  func release(_ credential: Int) {
+    slots[credential].isHolding = false
+    if let lease = usable(credential) {
+      resume(credential, with: lease)
+    } else if !slots[credential].parked.isEmpty {
+      askOnce(credential, .missing, above: slots[credential].lease?.generation)
+    }
+  }
+
+  /// Everybody who waited for another lease than the one that was refused goes on with this one.
+  private func resume(_ credential: Int, with lease: Lease) {
+    let waiting = slots[credential].parked
+    if waiting.isEmpty { return }
+    slots[credential].parked.removeAll()
+    for exchange in waiting {
+      if exchange.parkedFor != .missing, exchange.lease?.generation == lease.generation {
+        slots[credential].parked.append(exchange)
+      } else {
+        resuming.append((exchange, lease))
+      }
+    }
+    parkedCount -= waiting.count - slots[credential].parked.count
+    runAgain()
+  }
+
+  func runAgain() {
+    isQueued = false
+    let now = resuming.prefix(Self.resumedPerTurn)
+    resuming.removeFirst(now.count)
+    for (exchange, lease) in now where exchange.parkedFor != nil { exchange.leaseArrived(lease) }
+    if !resuming.isEmpty, !isQueued {
+      isQueued = true
+      loop.runLater(self)
+    }
+  }
+
+  private func fail(_ credential: Int, _ failure: LeaseFailure, _ asked: LeaseWant.Cause?) {
+    let waiting = slots[credential].parked
+    slots[credential].parked.removeAll()
+    parkedCount -= waiting.count
+    let error = GatewayError(
+      failure.reason == .shuttingDown ? .draining : .tokenUnavailable, reason: failure.text,
+      retryAfter: failure.retryAfter(at: BootInstant(nanoseconds: loop.now)))
+    for exchange in waiting where exchange.parkedFor != nil {
+      // A refusal that concerns one route, or 401s only, is no answer for the others.
+      let concerns: Bool =
+        switch failure.reason {
+        case .routeBackoff: exchange.parkedFor == asked
+        case .refreshFloor: exchange.parkedFor != .missing
+        default: true
+        }
+      if concerns {
+        exchange.leaseFailed(error)
+      } else if let cause = exchange.parkedFor {
+        slots[credential].parked.append(exchange)
+        parkedCount += 1
+        askOnce(credential, cause, above: exchange.lease?.generation ?? slots[credential].lease?.generation)
+      }
+    }
+  }
+}

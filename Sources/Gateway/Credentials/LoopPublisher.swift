@@ -1,0 +1,37 @@
+// Carries leases and holds from the credential manager to every data loop.
+internal import EventLoop
+internal import TokenKit
+internal import TokenService
+
+/// Confined to the control loop.
+final class LoopPublisher: LeasePublisher {
+  private let mailboxes: [Mailbox<WorkerMessage>]
+  private var pending: [UInt64: (left: Int, acknowledged: () -> Void)] = [:]
+  private var lastTicket: UInt64 = 0
+
+  init(_ mailboxes: [Mailbox<WorkerMessage>]) { self.mailboxes = mailboxes }
+
+  func publish(_ lease: Lease, credential: Int) { toAll(.lease(lease, credential: credential)) }
+
+  func withdraw(credential: Int) { toAll(.withdraw(credential: credential)) }
+
+  func hold(credential: Int, acknowledged: @escaping () -> Void) {
+    lastTicket += 1
+    pending[lastTicket] = (mailboxes.count, acknowledged)
+    toAll(.hold(credential: credential, ticket: lastTicket))
+  }
+
+  /// One loop holds now.
+  func acknowledge(_ ticket: UInt64) {
+    guard var entry = pending[ticket] else { return }
+    entry.left -= 1
+    pending[ticket] = entry.left > 0 ? entry : nil
+    if entry.left == 0 { entry.acknowledged() }
+  }
+
+  func release(credential: Int) { toAll(.release(credential: credential)) }
+
+  private func toAll(_ message: WorkerMessage) {
+    for mailbox in mailboxes { mailbox.send(message) }
+  }
+}

@@ -1,0 +1,97 @@
+// Turns the configuration into what the data loops use: routes, listeners and upstreams with everything rendered once.
+internal import EventLoop
+internal import HTTPWire
+internal import TokenKit
+
+/// Immutable, made once at start.
+struct DataPlanePlan: Sendable {
+  let routes: RouteTable
+  let plans: [RoutePlan]
+  let listeners: [ListenerPlan]
+  let targets: [UpstreamTarget]
+  let upstreamConnections: [Int]
+
+  /// - Throws: what is wrong with a file of certificate authorities.
+  init(_ configuration: GatewayConfiguration) throws(TLSError) {
+    var contexts: [String?: TLSClientContext] = [:]
+    var targets: [UpstreamTarget] = []
+    var limits: [Int] = []
+    var places: [PoolKey: Int] = [:]
+    var plans: [RoutePlan] = []
+    for (index, route) in configuration.routes.enumerated() {
+      let origin = route.upstream.origins[0]
+      let key = PoolKey(
+        origin: origin, caFile: route.upstream.caFile, idle: route.timeouts.upstreamIdle,
+        responseHead: route.limits.responseHead, connections: route.limits.upstreamConnections)
+      let place: Int
+      if let known = places[key] {
+        place = known
+      } else {
+        place = targets.count
+        places[key] = place
+        var tls: TLSTarget?
+        if origin.isTLS {
+          let caFile = route.upstream.caFile
+          let context: TLSClientContext
+          if let known = contexts[caFile] { context = known } else { context = try TLSClientContext(caFile: caFile) }
+          contexts[caFile] = context
+          tls = TLSTarget(context: context, serverName: origin.tlsServerName)
+        }
+        targets.append(
+          UpstreamTarget(
+            host: origin.host, port: origin.port, tls: tls,
+            idleTimeout: route.timeouts.upstreamIdle.nanoseconds, responseHeadBytes: route.limits.responseHead,
+            responseFields: max(configuration.limits.headers, 100)))
+        // A loop's part of the limit, and at least one each.
+        limits.append(max(1, route.limits.upstreamConnections / configuration.workers))
+      }
+      plans.append(Self.plan(UInt32(index), route, upstream: place, configuration))
+    }
+    self.plans = plans
+    self.targets = targets
+    upstreamConnections = limits
+    routes = RouteTable(configuration.routes)
+    listeners = configuration.listeners.enumerated().map { Self.listener($0, $1, configuration) }
+  }
+
+  /// What connections must have in common to be shared by routes.
+  private struct PoolKey: Hashable {
+    var origin: UpstreamOrigin
+    var caFile: String?
+    var idle: Duration
+    var responseHead: Int
+    var connections: Int
+  }
+
+  private static func plan(
+    _ index: UInt32, _ route: RouteConfiguration, upstream: Int, _ configuration: GatewayConfiguration
+  ) -> RoutePlan {
+    let credential = route.credential.map { configuration.credentials[$0] }
+    var owned = ["authorization"]
+    if let credential {
+      owned += credential.injectedFieldNames + credential.provider.traits.requestFields.map(\.name)
+    }
+    return RoutePlan(
+      index: index, name: route.name, credential: route.credential, credentialName: credential?.name ?? "",
+      upstream: upstream, basePath: Array(route.upstream.basePath.utf8),
+      host: Array(route.upstream.origins[0].authority.utf8), preservesHost: route.preserveHost,
+      ownedNames: owned.map { Array($0.utf8) }, rejections: credential?.rejectionStatuses ?? [],
+      requestBody: UInt64(route.limits.requestBody), replayBody: route.limits.replayBody,
+      connectTimeout: route.timeouts.connect.nanoseconds, responseHeadTimeout: route.timeouts.responseHead.nanoseconds,
+      streamIdleTimeout: route.timeouts.streamIdle.nanoseconds, parkTimeout: route.timeouts.park.nanoseconds)
+  }
+
+  private static func listener(
+    _ index: Int, _ listener: ListenerConfiguration, _ configuration: GatewayConfiguration
+  ) -> ListenerPlan {
+    ListenerPlan(
+      index: index, name: listener.name, address: listener.address, hosts: listener.hosts, allow: listener.allow,
+      callerToken: Array((listener.callerToken?.reveal() ?? "").utf8), halfClose: listener.halfClose,
+      headLimits: HeadLimits(
+        bytes: configuration.limits.requestHead, fields: configuration.limits.headers,
+        target: min(8192, configuration.limits.requestHead)),
+      requestHeadTimeout: configuration.timeouts.requestHead.nanoseconds,
+      idleTimeout: configuration.timeouts.idle.nanoseconds, minimumRate: configuration.limits.minRate,
+      dropsUnderscoreFields: configuration.underscoreFields == .drop)
+  }
+}

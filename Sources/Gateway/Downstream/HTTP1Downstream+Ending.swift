@@ -1,0 +1,70 @@
+// HTTP/1.1 towards a caller: how a connection ends, and its deadlines.
+internal import EventLoop
+
+extension HTTP1Downstream {
+  func endConnection() {
+    if callerCloses, case .answering = phase, stream.unsent == 0, input == nil { return close() }
+    phase = .discarding(left: Self.discardBytes)
+    isBodyPaused = false
+    releaseInput()
+    stream.resume()
+    if stream.unsent == 0 { return discard() }
+    mayCloseAfterFlush = true
+    startRate()
+  }
+
+  func discard() {
+    mayCloseAfterFlush = false
+    stream.shutdownWriting()
+    arm(Self.discardTime)
+  }
+
+  func releaseInput() {
+    if let input, !isTaking { worker.loop.buffers.release(input) }
+    input = nil
+  }
+
+  func close(resetting: Bool = false) {
+    if stream.isClosed { return }
+    phase = .closed
+    releaseInput()
+    if let timer { worker.loop.timers.release(timer) }
+    timer = nil
+    stream.close(resetting: resetting)
+    worker.closed(self)
+  }
+
+  // MARK: Deadlines
+
+  func arm(_ nanoseconds: Int64) {
+    if let timer { worker.loop.timers.schedule(timer, at: worker.loop.now + nanoseconds) }
+  }
+
+  func armIdle() { arm(listener.idleTimeout) }
+  func disarm() { if let timer { worker.loop.timers.disarm(timer) } }
+
+  func startRate() {
+    rate.start(sent: stream.sent)
+    arm(RateGuard.interval)
+  }
+}
+
+extension HTTP1Downstream: TimerHandler {
+  func timerFired(_ timer: TimerWheel.Timer) {
+    switch phase {
+    case .head where hasHeadBegun:
+      answerAndClose(GatewayError(.requestTimeout))
+    case .discarding where mayCloseAfterFlush:
+      if rate.isTooSlow(sent: stream.sent) { close() } else { startRate() }
+    case .head, .discarding, .closed:
+      close()
+    case .answering:
+      if stream.unsent == 0 { return }
+      if rate.isTooSlow(sent: stream.sent) { gone() } else { startRate() }
+    case .body, .chunked, .trailers:
+      if isBodyPaused, stream.unsent == 0 { return }
+      if !rate.isTooSlow(sent: stream.sent) { return startRate() }
+      if hasResponseBegun { gone() } else { refuse(GatewayError(.requestTimeout)) }
+    }
+  }
+}

@@ -1,0 +1,283 @@
+// HTTP/1.1 towards a caller: reads requests, hands them to exchanges one after the other, writes the responses.
+internal import EventLoop
+internal import HTTPWire
+
+/// Confined to its loop. Kept alive by its stream's registration.
+final class HTTP1Downstream: StreamDelegate {
+  enum Phase {
+    /// Waits for a request or is reading its head.
+    case head
+    case body(remaining: UInt64)
+    case chunked
+    case trailers
+    /// The request is whole; its response is not.
+    case answering
+    /// We have answered for the last time; what still comes is thrown away so that the answer is not lost (RFC 9112 §9.6).
+    case discarding(left: Int)
+    case closed
+  }
+
+  static let discardBytes = 256 * 1024
+  static let discardTime: Int64 = 2_000_000_000
+
+  unowned let worker: Worker
+  let stream: Stream
+  let listener: ListenerPlan
+  let peer: SocketAddress
+  var timer: TimerWheel.Timer?
+  var rate: RateGuard
+  var phase = Phase.head
+  var decoder = ChunkedDecoder()
+  /// Bytes that came and are not taken yet: the start of a head, or a request behind the one at hand.
+  var input: ByteBuffer?
+  var parsedBytes = 0
+  var hasHeadBegun = false
+  var isTaking = false
+  var isTakeQueued = false
+
+  var exchange: Exchange?
+  var isBodyPaused = false
+  // The response at hand.
+  var mayKeepAlive = true
+  var isChunkedResponse = false
+  var isCloseDelimited = false
+  var hasResponseBegun = false
+  var isHTTP10 = false
+  var takesTrailers = false
+  var isHeadRequest = false
+  /// The caller has said that this request is its last.
+  var callerCloses = false
+  var mayCloseAfterFlush = false
+
+  init(_ worker: Worker, _ stream: Stream, _ listener: ListenerPlan, peer: SocketAddress) {
+    self.worker = worker
+    self.stream = stream
+    self.listener = listener
+    self.peer = peer
+    rate = RateGuard(minimum: listener.minimumRate)
+    timer = worker.loop.timers.make(self)
+    stream.delegate = self
+    armIdle()
+  }
+
+  /// Nothing is going on: the connection may be closed without anybody missing it.
+  var isIdle: Bool {
+    if case .head = phase { return !hasHeadBegun && exchange == nil && input == nil && stream.unsent == 0 }
+    return false
+  }
+
+  func closeIfIdle() { if isIdle { close() } }
+
+  /// The drain's time is over.
+  func abort() {
+    if exchange != nil { truncate() } else { close() }
+  }
+
+  // MARK: Reading
+
+  func streamDidConnect(_ stream: Stream) {}
+
+  func stream(_ stream: Stream, didRead bytes: Span<UInt8>) {
+    rate.add(bytes.count)
+    if let input {
+      input.append(bytes)
+      return takeInput()
+    }
+    isTaking = true
+    let taken = take(bytes)
+    isTaking = false
+    if taken < bytes.count, !stream.isClosed { keep(bytes.extracting(taken...)) }
+  }
+
+  func keep(_ bytes: Span<UInt8>) {
+    let buffer = input ?? worker.loop.buffers.acquire()
+    input = buffer
+    buffer.append(bytes)
+    // A caller that sends requests ahead of our answers has to wait with more of them.
+    if case .answering = phase { stream.pause() }
+  }
+
+  func takeInput() {
+    guard let input, !isTaking else { return }
+    isTaking = true
+    let taken = input.withSpan { take($0) }
+    isTaking = false
+    if stream.isClosed { return }
+    input.consume(taken)
+    if input.isEmpty {
+      self.input = nil
+      worker.loop.buffers.release(input)
+    } else if case .answering = phase {
+      stream.pause()
+    }
+  }
+
+  /// Takes as many bytes as can be made use of now.
+  func take(_ bytes: Span<UInt8>) -> Int {
+    var offset = 0
+    while offset < bytes.count {
+      let rest = bytes.extracting(offset...)
+      switch phase {
+      case .head:
+        let count = takeHead(rest)
+        if count == 0 { return offset }
+        offset += count
+      case .body(let remaining):
+        let count = Int(min(remaining, UInt64(rest.count)))
+        phase = .body(remaining: remaining - UInt64(count))
+        exchange?.requestData(rest.extracting(0..<count))
+        offset += count
+        if case .body(0) = phase { endRequest() }
+      case .chunked:
+        do throws(WireError) {
+          switch try decoder.next(bytes, from: offset) {
+          case .data(let range):
+            exchange?.requestData(bytes.extracting(range))
+            offset = range.upperBound
+          case .needMore: return bytes.count
+          case .trailers(let start):
+            offset = start
+            phase = .trailers
+          }
+        } catch {
+          refuse(GatewayError(.malformed(error)))
+        }
+      case .trailers:
+        do throws(WireError) {
+          guard let count = try worker.trailers.parse(rest, limits: listener.headLimits) else { return offset }
+          offset += count
+          endRequest(trailers: worker.trailers.fields, rest)
+        } catch {
+          refuse(GatewayError(.malformed(error)))
+        }
+      case .answering: return offset
+      case .discarding(let left):
+        if rest.count > left { close() } else { phase = .discarding(left: left - rest.count) }
+        return bytes.count
+      case .closed: return bytes.count
+      }
+    }
+    return offset
+  }
+
+  /// - Returns: 0 when the head is not complete.
+  func takeHead(_ bytes: Span<UInt8>) -> Int {
+    if !hasHeadBegun {
+      hasHeadBegun = true
+      parsedBytes = 0
+      arm(listener.requestHeadTimeout)
+    }
+    if parsedBytes > 0, !RequestHead.mayComplete(bytes, seen: parsedBytes, limits: listener.headLimits) { return 0 }
+    do throws(WireError) {
+      guard let count = try worker.requestHead.parse(bytes, limits: listener.headLimits) else {
+        parsedBytes = bytes.count
+        return 0
+      }
+      hasHeadBegun = false
+      parsedBytes = 0
+      begin(bytes)
+      return count
+    } catch {
+      isHTTP10 = false
+      isHeadRequest = false
+      callerCloses = false
+      answerAndClose(GatewayError(.malformed(error)))
+      return bytes.count
+    }
+  }
+
+  /// The head in `worker.requestHead` is whole and well-formed.
+  func begin(_ bytes: Span<UInt8>) {
+    disarm()
+    isHTTP10 = worker.requestHead.minorVersion == 0
+    isHeadRequest = worker.requestHead.method == .head
+    takesTrailers = worker.requestHead.acceptsTrailers
+    callerCloses = !worker.requestHead.keepsAlive
+    mayKeepAlive = !callerCloses && !worker.isDraining
+    hasResponseBegun = false
+    isChunkedResponse = false
+    isCloseDelimited = false
+    switch worker.requestHead.framing {
+    case .none, .untilClose, .length(0): phase = .answering
+    case .length(let length):
+      phase = .body(remaining: length)
+      startRate()
+    case .chunked:
+      decoder = ChunkedDecoder()
+      phase = .chunked
+      startRate()
+    }
+    let admitted: Admission.Admitted
+    do throws(GatewayError) {
+      admitted = try Admission.judge(&worker.requestHead, bytes, listener, peer, worker)
+    } catch {
+      return answer(error)
+    }
+    let exchange = worker.takeExchange()
+    swap(&exchange.request, &worker.requestHead)
+    self.exchange = exchange
+    exchange.begin(bytes, admitted.plan, path: admitted.path, peer: peer, self)
+  }
+
+  func endRequest(trailers: [Field] = [], _ bytes: Span<UInt8> = Span()) {
+    phase = .answering
+    disarm()
+    exchange?.requestEnd(trailers: trailers, bytes)
+  }
+
+  func streamDidFinishReading(_ stream: Stream) { exchange?.flushRequest() }
+
+  func streamDidEnd(_ stream: Stream) {
+    if listener.halfClose, case .answering = phase {
+      mayKeepAlive = false
+      return
+    }
+    if case .head = phase, exchange == nil, stream.unsent > 0 {
+      mayCloseAfterFlush = true
+      return
+    }
+    gone()
+  }
+
+  func streamDidHangUp(_ stream: Stream) { if !listener.halfClose { gone() } }
+
+  func streamDidFailWriting(_ stream: Stream, _ error: StreamError) { gone() }
+
+  func streamDidFail(_ stream: Stream, _ error: StreamError) { gone() }
+
+  func gone() {
+    let abandoned = exchange
+    exchange = nil
+    close()
+    if let abandoned {
+      worker.counters.clientGone += 1
+      abandoned.downstreamGone()
+      worker.giveBack(abandoned)
+    }
+  }
+
+  func pauseBody() {
+    isBodyPaused = true
+    disarm()
+    stream.pause()
+  }
+
+  func resumeBody() {
+    guard isBodyPaused else { return }
+    isBodyPaused = false
+    stream.resume()
+    switch phase {
+    case .body, .chunked: startRate()
+    default: break
+    }
+  }
+}
+
+extension HTTP1Downstream: Runnable {
+  func runAgain() {
+    isTakeQueued = false
+    if stream.isClosed { return }
+    takeInput()
+    exchange?.flushRequest()
+  }
+}

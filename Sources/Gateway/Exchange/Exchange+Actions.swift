@@ -1,0 +1,114 @@
+// Carries out what the exchange's state machine decides, and keeps its deadlines.
+internal import EventLoop
+internal import HTTPWire
+internal import TokenKit
+
+extension Exchange: TimerHandler {
+  func perform(_ action: ExchangeStateMachine.Action) {
+    switch action {
+    case .none: break
+    case .park: park(.missing)
+    case .hold: park(.rejected(route: plan.index))
+    case .connect(let fresh): connect(fresh: fresh)
+    case .send: send()
+    case .replay:
+      held?.release(worker.loop)
+      held = nil
+      let old = upstream
+      upstream = nil
+      old?.letGo()
+      if let credential = plan.credential { lease = worker.leases.usable(credential) ?? lease }
+      connect(fresh: false)
+    case .releaseHeld: releaseHeld()
+    case .fail(let error):
+      let downstream = self.downstream
+      end()
+      downstream?.answer(error.about(plan))
+    case .truncate:
+      let downstream = self.downstream
+      end()
+      downstream?.truncate()
+    case .abort: end()
+    // Decided where the head is at hand.
+    case .forward: break
+    }
+  }
+
+  func park(_ cause: LeaseWant.Cause) {
+    guard let credential = plan.credential else { return }
+    arm(plan.parkTimeout)
+    worker.leases.park(self, credential, cause)
+  }
+
+  func connect(fresh: Bool) {
+    resetAttempt()
+    arm(plan.connectTimeout)
+    worker.pools[plan.upstream].acquire(for: self, fresh: fresh, onlyRecent: !request.method.isIdempotent)
+  }
+
+  func send() {
+    guard let upstream else { return }
+    hasWritten = true
+    arm(body.isComplete ? plan.responseHeadTimeout : plan.streamIdleTimeout)
+    upstream.sendHead(of: self)
+    if let kept = body.kept { kept.withSpan { upstream.sendData($0) } }
+    body.sent(worker.loop, worker.replay)
+    if body.isComplete { endRequest(upstream) }
+    // Head and body leave in one piece when they came in one: the flush follows when the caller's bytes are read.
+    if isBeginning { return }
+    upstream.flush()
+    if !upstream.hasBacklog { resumeBody() }
+  }
+
+  /// Passes the kept 401 on, unchanged, and goes on reading where it was paused.
+  func releaseHeld() {
+    worker.leases.remove(self)
+    guard let response = held else { return }
+    held = nil
+    response.headBytes.withSpan { forward(response.head, $0) }
+    response.body.withSpan { bytes in
+      if bytes.count > 0 { downstream?.sendData(bytes) }
+    }
+    response.release(worker.loop)
+    if response.hasEnded {
+      machine.responseEnded()
+      finishResponse()
+    } else if response.isCut || upstream == nil {
+      perform(machine.upstreamFailed(GatewayError(.connectionTerminated), mayResend: false))
+    } else {
+      downstream?.flush()
+      if isResponsePaused, downstream?.hasBacklog == false { downstreamDrained() }
+    }
+  }
+
+  /// Stops everything at once: the upstream request is aborted.
+  func end() {
+    let channel = upstream
+    upstream = nil
+    channel?.letGo()
+    release()
+  }
+
+  func release() {
+    disarm()
+    worker.leases.remove(self)
+    if let ticket = connectTicket { worker.pools[plan.upstream].cancel(ticket) }
+    connectTicket = nil
+    held?.release(worker.loop)
+    held = nil
+    body.release(worker.loop, worker.replay)
+    lease = nil
+    downstream = nil
+    isBodyPaused = false
+  }
+
+  // MARK: Deadlines
+
+  func arm(_ nanoseconds: Int64) {
+    if let timer { worker.loop.timers.schedule(timer, at: worker.loop.now + nanoseconds) }
+  }
+
+  func disarm() { if let timer { worker.loop.timers.disarm(timer) } }
+
+  func timerFired(_ timer: TimerWheel.Timer) { perform(machine.timedOut()) }
+}

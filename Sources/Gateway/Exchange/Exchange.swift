@@ -1,0 +1,309 @@
+// One request and its response: carries out what `ExchangeStateMachine` decides, between a downstream channel, an
+// upstream channel and the lease cache. It knows neither sockets nor the wire version.
+internal import EventLoop
+internal import HTTPWire
+internal import TokenKit
+
+/// Confined to its loop. Taken from the worker's store of exchanges and given back at its end, so that a request
+/// allocates nothing.
+final class Exchange {
+  unowned let worker: Worker
+  var timer: TimerWheel.Timer?
+
+  // The request.
+  var request = RequestHead()
+  private(set) var requestBytes: ByteBuffer
+  private(set) var plan: RoutePlan
+  private(set) var peer: SocketAddress = .unix(path: "")
+  /// The path as it is forwarded, without the query: a part of the request's bytes.
+  private(set) var forwardedPath: ByteRange = .empty
+  var body = RequestBody(willFit: true)
+  var keepLimit = 0
+
+  // The attempt.
+  var machine = ExchangeStateMachine()
+  var downstream: (any DownstreamChannel)?
+  var upstream: (any UpstreamChannel)?
+  var lease: Lease?
+  var hasWritten = false
+  var hasResponseByte = false
+  var isEndSent = false
+  var hasSentContinue = false
+  var held: HeldResponse?
+  var isBodyPaused = false
+  var isBeginning = false
+  var isResponsePaused = false
+
+  // Where it waits.
+  /// What it asked the lease cache for, while it is parked.
+  var parkedFor: LeaseWant.Cause?
+  /// Its place among those that wait for a connection.
+  var connectTicket: ConnectTicket?
+
+  init(_ worker: Worker) {
+    self.worker = worker
+    plan = worker.noRoute
+    requestBytes = ByteBuffer(capacity: 2048)
+    timer = worker.loop.timers.make(self)
+  }
+
+  /// Ends its use for good: the worker keeps enough others.
+  func discard() {
+    if let timer { worker.loop.timers.release(timer) }
+    timer = nil
+  }
+
+  // MARK: The caller's side
+
+  /// Begins with the head in `request`, which was parsed from `bytes`.
+  func begin(
+    _ bytes: Span<UInt8>, _ plan: RoutePlan, path: ByteRange, peer: SocketAddress, _ downstream: any DownstreamChannel
+  ) {
+    requestBytes.removeAll()
+    requestBytes.append(bytes.extracting(0..<request.count))
+    self.plan = plan
+    self.peer = peer
+    forwardedPath = path
+    self.downstream = downstream
+    machine = ExchangeStateMachine()
+    keepLimit = plan.replayBody
+    var willFit = true
+    if case .length(let length) = request.framing { willFit = length <= UInt64(keepLimit) }
+    body = RequestBody(willFit: willFit)
+    body.isComplete = request.framing == .none || request.framing == .length(0)
+    hasSentContinue = false
+    resetAttempt()
+
+    isBeginning = true
+    guard let credential = plan.credential else {
+      perform(machine.start(hasLease: true, mayPark: false))
+      isBeginning = false
+      return
+    }
+    lease = worker.leases.usable(credential)
+    // While a server that kills old tokens is about to rotate, what could not be sent twice waits for the new one.
+    if !willFit, worker.leases.isHolding(credential) { lease = nil }
+    perform(machine.start(hasLease: lease != nil, mayPark: worker.leases.mayPark(credential)))
+    isBeginning = false
+  }
+
+  func resetAttempt() {
+    hasWritten = false
+    hasResponseByte = false
+    isEndSent = false
+    isResponsePaused = false
+  }
+
+  func requestData(_ bytes: Span<UInt8>) {
+    let isSending = upstream != nil && machine.state != .held
+    body.append(bytes, limit: keepLimit, waiting: !isSending && machine.state != .held, worker.loop, worker.replay)
+    if body.received > plan.requestBody { return perform(machine.bodyTooLarge()) }
+    if machine.state == .held {
+      if !body.isWhole { perform(machine.bodyLost()) }
+      return
+    }
+    guard isSending, let upstream else {
+      if body.keptCount >= keepLimit { pauseBody() }
+      return
+    }
+    if machine.state == .awaitingHead || machine.state == .responding {
+      if machine.state == .awaitingHead { arm(plan.streamIdleTimeout) }
+      upstream.sendData(bytes)
+      if upstream.hasBacklog { pauseBody() }
+    }
+  }
+
+  func requestEnd(trailers: [Field], _ bytes: Span<UInt8>) {
+    body.isComplete = true
+    guard let upstream, machine.state == .awaitingHead || machine.state == .responding else { return }
+    upstream.sendTrailers(trailers, bytes)
+    endRequest(upstream)
+  }
+
+  func endRequest(_ upstream: any UpstreamChannel) {
+    upstream.sendEnd()
+    isEndSent = true
+    if machine.state == .awaitingHead { arm(plan.responseHeadTimeout) }
+  }
+
+  /// The caller's bytes of this turn were all delivered.
+  func flushRequest() { upstream?.flush() }
+
+  /// The caller has taken all of the response that was there.
+  func downstreamDrained() {
+    guard isResponsePaused else { return }
+    isResponsePaused = false
+    if machine.state == .responding { arm(plan.streamIdleTimeout) }
+    upstream?.resumeResponse()
+  }
+
+  func downstreamGone() { perform(machine.downstreamGone()) }
+
+  /// `OPTIONS *`
+  var isAsterisk: Bool {
+    forwardedPath.count == 1 && requestBytes.withSpan { $0[Int(forwardedPath.start)] == UInt8(ascii: "*") }
+  }
+
+  /// Whether the caller has sent its whole request.
+  var isRequestComplete: Bool { body.isComplete }
+
+  func pauseBody() {
+    if isBodyPaused { return }
+    isBodyPaused = true
+    downstream?.pauseBody()
+  }
+
+  func resumeBody() {
+    if !isBodyPaused { return }
+    isBodyPaused = false
+    downstream?.resumeBody()
+  }
+
+  // MARK: The token's side
+
+  func leaseArrived(_ lease: Lease) {
+    parkedFor = nil
+    self.lease = lease
+    perform(machine.leaseArrived())
+  }
+
+  func leaseFailed(_ error: GatewayError) {
+    parkedFor = nil
+    perform(machine.leaseFailed(error))
+  }
+
+  // MARK: The upstream's side
+
+  func connected(_ channel: any UpstreamChannel) {
+    connectTicket = nil
+    upstream = channel
+    let action = machine.connected()
+    if action == .none {
+      upstream = nil
+      channel.letGo()
+    } else {
+      perform(action)
+    }
+  }
+
+  func connectFailed(_ error: GatewayError) {
+    connectTicket = nil
+    perform(machine.connectFailed(error))
+  }
+
+  func upstreamDrained() {
+    if machine.state == .awaitingHead, !isEndSent { arm(plan.streamIdleTimeout) }
+    resumeBody()
+  }
+
+  func informational(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
+    hasResponseByte = true
+    if machine.state != .awaitingHead || request.minorVersion == 0 { return }
+    if head.status == 100 {
+      if hasSentContinue || !request.expectsContinue { return }
+      hasSentContinue = true
+    }
+    downstream?.sendInformational(head, bytes)
+    downstream?.flush()
+  }
+
+  func responseHead(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
+    hasResponseByte = true
+    let rejection = plan.rejects(head.status) ? judge(head, bytes) : nil
+    noteVerdict(isRejection: rejection != nil)
+    let action = machine.head(rejection)
+    switch action {
+    case .forward(let refreshing):
+      if refreshing { worker.leases.refresh(plan, lease) }
+      forward(head, bytes)
+    case .hold:
+      held = HeldResponse(head, bytes, worker.loop)
+      perform(action)
+    default: perform(action)
+    }
+  }
+
+  func judge(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) -> ExchangeStateMachine.Rejection? {
+    guard let credential = plan.credential, let lease else { return nil }
+    let current = worker.leases.usable(credential)
+    return ExchangeStateMachine.Rejection(
+      mayBeCured: Challenge.mayBeCured(head, bytes), bodyIsHeld: body.isWhole,
+      newerLeaseIsHere: current != nil && current?.generation != lease.generation,
+      mayPark: worker.leases.mayPark(credential))
+  }
+
+  /// Tells the control loop what it counts on: that a lease was accepted, that a route refuses fresh ones.
+  func noteVerdict(isRejection: Bool) {
+    guard let credential = plan.credential, let lease else { return }
+    if isRejection {
+      if machine.hasReplayed { worker.leases.replayRejected(credential, plan) }
+    } else {
+      worker.leases.accepted(credential, lease, plan)
+    }
+  }
+
+  func forward(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
+    arm(plan.streamIdleTimeout)
+    downstream?.sendHead(head, bytes)
+  }
+
+  func responseData(_ bytes: Span<UInt8>) {
+    if machine.state == .responding {
+      guard let downstream else { return }
+      downstream.sendData(bytes)
+      if downstream.hasBacklog { pauseResponse() }
+      return
+    }
+    guard machine.state == .held, held != nil else { return }
+    held?.body.append(bytes)
+    if let held, held.body.count >= HeldResponse.bodyLimit { pauseResponse() }
+  }
+
+  func pauseResponse() {
+    if isResponsePaused { return }
+    isResponsePaused = true
+    // A caller that does not read is judged by its own minimum rate, not by the upstream's silence.
+    disarm()
+    upstream?.pauseResponse()
+  }
+
+  func responseTrailers(_ fields: [Field], _ bytes: Span<UInt8>) {
+    if machine.state == .responding { downstream?.sendTrailers(fields, bytes) }
+  }
+
+  /// The response is whole. The channel lets go of the exchange by itself.
+  func responseEnd() {
+    if machine.state == .held {
+      held?.hasEnded = true
+      return
+    }
+    guard machine.state == .responding else { return }
+    machine.responseEnded()
+    finishResponse()
+  }
+
+  func finishResponse() {
+    let downstream = self.downstream
+    let channel = upstream
+    upstream = nil
+    channel?.letGo()
+    release()
+    downstream?.sendEnd()
+  }
+
+  /// The upstream's bytes of this turn were all delivered.
+  func flushResponse() {
+    guard let downstream else { return }
+    if machine.state == .responding { arm(plan.streamIdleTimeout) }
+    downstream.flush()
+    if downstream.hasBacklog, machine.state == .responding { pauseResponse() }
+  }
+
+  /// The channel is closed already.
+  func upstreamFailed(_ error: GatewayError) {
+    upstream = nil
+    held?.isCut = true
+    let maySendAgain = !hasWritten || (request.method.isIdempotent && body.isWhole)
+    perform(machine.upstreamFailed(error, mayResend: maySendAgain && !hasResponseByte))
+  }
+}

@@ -1,0 +1,209 @@
+// The decisions of one exchange, without I/O: when to park, connect, send, hold a 401, replay, give up. `Exchange`
+// carries the actions out.
+
+/// One request and its response, from the matched route to the last byte. A new value for each exchange.
+///
+/// ```
+/// idle ─start─► parked ─lease─► connecting ─connected─► awaitingHead ─head─► responding ─end─► finished
+///        └──────────────────────►┘   ▲  ▲                    │ 401
+///                                    │  └── died, may be ────┤
+///                                    │      sent again       ▼
+///                                    └────── new lease ───── held ── no lease ─► responding
+/// ```
+struct ExchangeStateMachine {
+  enum State: Equatable {
+    case idle
+    /// Waits for a lease; nothing was sent.
+    case parked
+    /// Waits for an upstream connection.
+    case connecting
+    /// The request is on its way or sent; no final head yet.
+    case awaitingHead
+    /// A 401 is kept back while a newer lease is on its way.
+    case held
+    /// The final head has been passed on.
+    case responding
+    case finished
+  }
+
+  enum Action: Equatable {
+    case none
+    /// Ask for a lease and wait for it.
+    case park
+    /// Take a connection; `fresh` forbids a pooled one.
+    case connect(fresh: Bool)
+    /// Send the head and what is there of the body.
+    case send
+    /// Keep the response back and wait for a lease newer than the one used.
+    case hold
+    /// Drop the response held, if any, and send everything again with the current lease.
+    case replay
+    /// Pass the response on. `refreshing`: a new lease is wanted for those who come next.
+    case forward(refreshing: Bool)
+    /// Pass the held 401 on after all.
+    case releaseHeld
+    /// Answer with an error of our own.
+    case fail(GatewayError)
+    /// The response has begun: end it so that the caller sees that it is cut.
+    case truncate
+    /// Stop all work; nobody waits for an answer.
+    case abort
+  }
+
+  /// What is known of a 401 when its head arrives.
+  struct Rejection {
+    /// The challenge does not say that another token would be refused as well.
+    var mayBeCured: Bool
+    /// All of the caller's body that came so far is kept.
+    var bodyIsHeld: Bool
+    /// The cache has a usable lease of another generation than the one used.
+    var newerLeaseIsHere: Bool
+    /// One more parked request is within the limits.
+    var mayPark: Bool
+  }
+
+  private(set) var state = State.idle
+  /// The request was sent a second time because of a 401: the second answer is final.
+  private(set) var hasReplayed = false
+  /// The request was sent a second time because its connection died.
+  private var hasRetried = false
+
+  /// - Parameter hasLease: a usable lease is here, or the route needs none.
+  mutating func start(hasLease: Bool, mayPark: Bool) -> Action {
+    if hasLease {
+      state = .connecting
+      return .connect(fresh: false)
+    }
+    if !mayPark { return fail(.parkedTooMany) }
+    state = .parked
+    return .park
+  }
+
+  /// A lease other than the one that was used came.
+  mutating func leaseArrived() -> Action {
+    switch state {
+    case .parked:
+      state = .connecting
+      return .connect(fresh: false)
+    case .held:
+      hasReplayed = true
+      state = .connecting
+      return .replay
+    case .idle, .connecting, .awaitingHead, .responding, .finished: return .none
+    }
+  }
+
+  /// No lease can be had for now.
+  mutating func leaseFailed(_ error: GatewayError) -> Action {
+    switch state {
+    case .parked:
+      state = .finished
+      return .fail(error)
+    case .held:
+      state = .responding
+      return .releaseHeld
+    case .idle, .connecting, .awaitingHead, .responding, .finished: return .none
+    }
+  }
+
+  mutating func connected() -> Action {
+    guard state == .connecting else { return .none }
+    state = .awaitingHead
+    return .send
+  }
+
+  mutating func connectFailed(_ error: GatewayError) -> Action {
+    guard state == .connecting else { return .none }
+    state = .finished
+    return .fail(error)
+  }
+
+  /// The connection broke, or what came over it is no HTTP.
+  /// - Parameter mayResend: nothing of the request was written, or it is idempotent and its body still held; and not a
+  ///   byte of an answer came.
+  mutating func upstreamFailed(_ error: GatewayError, mayResend: Bool) -> Action {
+    switch state {
+    case .awaitingHead:
+      if mayResend, !hasRetried {
+        hasRetried = true
+        state = .connecting
+        return .connect(fresh: true)
+      }
+      state = .finished
+      return .fail(error)
+    case .responding:
+      state = .finished
+      return .truncate
+    // The 401 is decided already; only its body, if it is passed on at all, is cut.
+    case .held, .idle, .parked, .connecting, .finished: return .none
+    }
+  }
+
+  /// The final head.
+  /// - Parameter rejection: nil unless the status rejects the token that was sent.
+  mutating func head(_ rejection: Rejection?) -> Action {
+    guard state == .awaitingHead else { return .none }
+    guard let rejection, rejection.mayBeCured, !hasReplayed else {
+      state = .responding
+      return .forward(refreshing: false)
+    }
+    if !rejection.bodyIsHeld || (!rejection.newerLeaseIsHere && !rejection.mayPark) {
+      state = .responding
+      return .forward(refreshing: !rejection.newerLeaseIsHere)
+    }
+    if rejection.newerLeaseIsHere {
+      hasReplayed = true
+      state = .connecting
+      return .replay
+    }
+    state = .held
+    return .hold
+  }
+
+  /// What is kept of the body was given up while a 401 was held: it cannot be replayed any more.
+  mutating func bodyLost() -> Action {
+    guard state == .held else { return .none }
+    state = .responding
+    return .releaseHeld
+  }
+
+  /// The caller has sent more than the route allows.
+  mutating func bodyTooLarge() -> Action {
+    switch state {
+    case .idle, .finished: return .none
+    case .responding:
+      state = .finished
+      return .truncate
+    case .parked, .connecting, .awaitingHead, .held: return fail(.bodyTooLarge)
+    }
+  }
+
+  mutating func responseEnded() { if state == .responding { state = .finished } }
+
+  /// The deadline of the current state has passed.
+  mutating func timedOut() -> Action {
+    switch state {
+    case .parked: return fail(.parkTimeout)
+    case .connecting: return fail(.connectionTimeout)
+    case .awaitingHead: return fail(.responseHeadTimeout)
+    case .held:
+      state = .responding
+      return .releaseHeld
+    case .responding:
+      state = .finished
+      return .truncate
+    case .idle, .finished: return .none
+    }
+  }
+
+  mutating func downstreamGone() -> Action {
+    if state == .finished || state == .idle { return .none }
+    state = .finished
+    return .abort
+  }
+
+  private mutating func fail(_ kind: GatewayError.Kind) -> Action {
+    state = .finished
+    return .fail(GatewayError(kind))
+  }
+}

@@ -1,0 +1,47 @@
+// The caller's body as far as it is kept: for a replay after a 401, for a second try on another connection, and while
+// there is no connection yet.
+internal import EventLoop
+
+/// Confined to its loop. The memory is the loop's; the process-wide quota is the `ReplayBudget`'s.
+struct RequestBody {
+  /// Everything that came so far, when `isWhole`; else what waits for a connection.
+  private(set) var kept: ByteBuffer?
+  /// Not a byte that came so far was given up.
+  private(set) var isWhole = true
+  /// The caller has sent all of it.
+  var isComplete = false
+  /// Bytes that came.
+  private(set) var received: UInt64 = 0
+  private var reserved = 0
+
+  /// - Parameter willFit: false for a body that is known to be larger than what may be kept.
+  init(willFit: Bool) { isWhole = willFit }
+
+  var keptCount: Int { kept?.count ?? 0 }
+
+  /// Keeps `bytes` if that is still possible.
+  /// - Parameter waiting: there is no connection yet, so the bytes must be kept in any case.
+  mutating func append(_ bytes: Span<UInt8>, limit: Int, waiting: Bool, _ loop: EventLoop, _ budget: ReplayBudget) {
+    received += UInt64(bytes.count)
+    if isWhole, keptCount + bytes.count > limit || !budget.reserve(bytes.count) {
+      isWhole = false
+      if !waiting { release(loop, budget) }
+    } else if isWhole {
+      reserved += bytes.count
+    }
+    guard isWhole || waiting, bytes.count > 0 else { return }
+    let buffer = kept ?? loop.buffers.acquire()
+    kept = buffer
+    buffer.append(bytes)
+  }
+
+  /// What was kept for want of a connection has been sent and is not needed for a replay.
+  mutating func sent(_ loop: EventLoop, _ budget: ReplayBudget) { if !isWhole { release(loop, budget) } }
+
+  mutating func release(_ loop: EventLoop, _ budget: ReplayBudget) {
+    budget.giveBack(reserved)
+    reserved = 0
+    if let kept { loop.buffers.release(kept) }
+    kept = nil
+  }
+}

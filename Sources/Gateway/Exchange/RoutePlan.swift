@@ -1,0 +1,78 @@
+// A route as the data plane uses it: bytes rendered once, times in nanoseconds, no optional setting left to look up.
+
+/// Immutable, shared by all loops.
+final class RoutePlan: Sendable {
+  /// Its place in the configuration; names the route towards the control loop.
+  let index: UInt32
+  let name: String
+  /// Its credential's place among the credentials; nil only for `"credential": null`.
+  let credential: Int?
+  let credentialName: String
+  /// Its upstream's place among the pools of each loop.
+  let upstream: Int
+  /// What goes before the path: the path of `upstream.url` without its last slash.
+  let basePath: [UInt8]
+  /// Value of Host towards the upstream; the caller's own with `preserve_host`.
+  let host: [UInt8]
+  let preservesHost: Bool
+  /// Names that callers cannot set: `Authorization` and what the credential injects.
+  let ownedNames: [[UInt8]]
+  /// Statuses by which the upstream says that a token is not good.
+  let rejections: [UInt16]
+
+  let requestBody: UInt64
+  let replayBody: Int
+  let connectTimeout: Int64
+  let responseHeadTimeout: Int64
+  let streamIdleTimeout: Int64
+  let parkTimeout: Int64
+
+  init(
+    index: UInt32, name: String, credential: Int?, credentialName: String, upstream: Int, basePath: [UInt8],
+    host: [UInt8], preservesHost: Bool, ownedNames: [[UInt8]], rejections: [UInt16], requestBody: UInt64,
+    replayBody: Int, connectTimeout: Int64, responseHeadTimeout: Int64, streamIdleTimeout: Int64, parkTimeout: Int64
+  ) {
+    self.index = index
+    self.name = name
+    self.credential = credential
+    self.credentialName = credentialName
+    self.upstream = upstream
+    self.basePath = basePath
+    self.host = host
+    self.preservesHost = preservesHost
+    self.ownedNames = ownedNames
+    self.rejections = rejections
+    self.requestBody = requestBody
+    self.replayBody = replayBody
+    self.connectTimeout = connectTimeout
+    self.responseHeadTimeout = responseHeadTimeout
+    self.streamIdleTimeout = streamIdleTimeout
+    self.parkTimeout = parkTimeout
+  }
+
+  /// Stands in an exchange that has no request yet.
+  static func none() -> RoutePlan {
+    RoutePlan(
+      index: .max, name: "", credential: nil, credentialName: "", upstream: 0, basePath: [], host: [],
+      preservesHost: false, ownedNames: [], rejections: [], requestBody: 0, replayBody: 0, connectTimeout: 0,
+      responseHeadTimeout: 0, streamIdleTimeout: 0, parkTimeout: 0)
+  }
+
+  func rejects(_ status: UInt16) -> Bool {
+    for rejection in rejections where rejection == status { return true }
+    return false
+  }
+}
+
+extension GatewayError {
+  /// The same error with the credential's name, where the error is about a token.
+  func about(_ plan: RoutePlan) -> GatewayError {
+    switch kind {
+    case .tokenUnavailable, .parkTimeout, .parkedTooMany:
+      var named = self
+      named.credential = plan.credentialName
+      return named
+    default: return self
+    }
+  }
+}

@@ -1,0 +1,122 @@
+// Starts the process's threads and waits for their end: what `gateway serve` calls.
+internal import EventLoop
+internal import HTTPWire
+internal import Logging
+
+/// The gateway as a process: listeners, data loops, control loop.
+package enum GatewayServer {
+  /// Runs until a signal ends it.
+  /// - Throws: what keeps it from starting, in words for the person who starts it.
+  package static func run(_ configuration: GatewayConfiguration) throws(StartFailure) {
+    Process.ignoreBrokenPipes()
+    Process.forbidDumps()
+    var logger = Logger(label: "gateway") { [configuration] label in
+      LineLogHandler(label: label, level: configuration.log.level, format: configuration.log.format)
+    }
+    logger.logLevel = configuration.log.level
+    do {
+      try serve(configuration, logger)
+    } catch let failure as StartFailure {
+      throw failure
+    } catch {
+      throw StartFailure("\(error)")
+    }
+  }
+
+  private static func serve(_ configuration: GatewayConfiguration, _ logger: Logger) throws {
+    try SignalSource.block([SignalSource.terminate, SignalSource.interrupt, SignalSource.hangup])
+    let descriptors = Process.raiseDescriptorLimit()
+    let plan = try DataPlanePlan(configuration)
+    var listening: [Int32] = []
+    for listener in plan.listeners { listening.append(try listen(listener.address, "listener \(listener.name)")) }
+    let adminSocket = try listen(configuration.admin, "admin listener")
+
+    let control = try Mailbox<ControlMessage>()
+    let mailboxes = try (0..<configuration.workers).map { _ in try Mailbox<WorkerMessage>() }
+    let contexts = contexts(configuration, plan, mailboxes, control)
+    var threads: [LoopThread.Handle] = []
+    let loop = try EventLoop()
+    var startError: (any Error)?
+    let plane = try ControlPlane(
+      loop, configuration, plan, logger: logger, mailboxes: mailboxes, control: control
+    ) { [listening] in
+      do {
+        for context in contexts { threads.append(try start(context, listening, logger)) }
+        for (listener, fd) in zip(plan.listeners, listening) {
+          let address = (try? Socket.localAddress(fd)) ?? listener.address
+          logger.notice("listening", metadata: ["listener": "\(listener.name)", "address": "\(address)"])
+        }
+      } catch {
+        startError = error
+        loop.stop()
+      }
+    }
+    try plane.start()
+    let admin = try AdminServer(loop, fd: adminSocket, plane: plane, address: configuration.admin)
+    let adminAddress = (try? Socket.localAddress(adminSocket)) ?? configuration.admin
+    logger.notice(
+      "starting",
+      metadata: [
+        "version": "\(Version.text)", "admin": "\(adminAddress)", "workers": "\(configuration.workers)",
+        "descriptors": "\(descriptors)",
+      ])
+    try loop.run()
+    admin.close()
+    if let startError { throw startError }
+    if let failure = plane.failure { throw StartFailure(failure) }
+    for thread in threads { thread.join() }
+    for fd in listening + [adminSocket] { Socket.close(fd) }
+    logger.notice("stopped")
+  }
+
+  private static func listen(_ address: SocketAddress, _ what: String) throws(StartFailure) -> Int32 {
+    do {
+      return try Socket.listen(on: address)
+    } catch {
+      throw StartFailure("\(what) can't listen on \(address): \(error)")
+    }
+  }
+
+  private static func contexts(
+    _ configuration: GatewayConfiguration, _ plan: DataPlanePlan, _ mailboxes: [Mailbox<WorkerMessage>],
+    _ control: Mailbox<ControlMessage>
+  ) -> [WorkerContext] {
+    let forwarding = Forwarding(sendsVia: configuration.via, trustedProxies: configuration.trustedProxies)
+    let memory = ReplayMemory(limit: configuration.limits.replayMemory)
+    let loads = mailboxes.map { _ in WorkerLoad() }
+    return mailboxes.indices.map { index in
+      WorkerContext(
+        index: index, routes: plan.routes, plans: plan.plans, targets: plan.targets,
+        upstreamConnections: plan.upstreamConnections, listeners: plan.listeners, forwarding: forwarding,
+        credentials: configuration.credentials.count,
+        parkedLimit: (configuration.limits.parked + mailboxes.count - 1) / mailboxes.count,
+        connectionLimit: configuration.limits.connections, replayMemory: memory, loads: loads,
+        mailboxes: mailboxes, control: control)
+    }
+  }
+
+  private static func start(
+    _ context: WorkerContext, _ listening: [Int32], _ logger: Logger
+  ) throws(SystemError) -> LoopThread.Handle {
+    try LoopThread.start(name: "data-\(context.index)") {
+      do {
+        try Worker(context).run(listening: listening)
+      } catch {
+        logger.critical("a data loop ended", metadata: ["error": "\(error)"])
+        // Nothing can be served by a loop that is gone; the others would hide it.
+        context.control.send(.drained(worker: context.index))
+      }
+    }
+  }
+}
+
+/// Why the gateway does not start, in words for a person.
+package struct StartFailure: Error, CustomStringConvertible {
+  package var description: String
+  init(_ description: String) { self.description = description }
+}
+
+/// The version of this build.
+package enum Version {
+  package static let text = "0.1.0"
+}

@@ -1,0 +1,118 @@
+// Writes a request head towards the upstream: the caller's fields without those that are ours, then ours, the
+// credential's last.
+internal import EventLoop
+internal import HTTPWire
+internal import TokenKit
+
+enum RequestWriter {
+  /// Fields that are written here rather than copied.
+  private static let rewritten: FieldNameSet = [
+    FieldNameSet(.host), FieldNameSet(.contentLength), FieldNameSet(.xGatewayToken), FieldNameSet(.xForwardedFor),
+    FieldNameSet(.xForwardedProto), FieldNameSet(.xForwardedHost), FieldNameSet(.xRequestID), FieldNameSet(.maxForwards),
+    FieldNameSet(.expect),
+  ]
+
+  static func write(_ exchange: Exchange, to stream: Stream) {
+    let plan = exchange.plan
+    let host = plan.host
+    let worker = exchange.worker
+    let forwarding = worker.forwarding
+    let isTrusted = worker.isTrustedProxy(exchange.peer)
+    exchange.requestBytes.withSpan { bytes in
+      let authority = bytes.extracting(exchange.request.authority.range)
+      let rendered = exchange.lease?.rendered
+      let capacity =
+        HeadWriter.capacity(of: exchange.request.fields) + exchange.request.count + plan.basePath.count
+        + plan.host.count + 2 * authority.count + (rendered?.count ?? 0) + forwarding.via.count + 512
+      stream.write(capacity: capacity) { out in
+        writeRequestLine(exchange, bytes, &out)
+        HeadWriter.writeField(name: "Host", value: plan.preservesHost ? authority : host.span, into: &out)
+        HeadWriter.writeFields(exchange.request.fields, of: bytes, skipping: rewritten, into: &out)
+        writeForwarding(exchange, bytes, isTrusted: isTrusted, &out)
+        if exchange.request.acceptsTrailers { out.append("TE: trailers\r\nConnection: TE\r\n") }
+        if exchange.request.expectsContinue { out.append("Expect: 100-continue\r\n") }
+        switch exchange.request.framing {
+        case .length(let length): HeadWriter.writeContentLength(length, into: &out)
+        case .chunked: out.append(HeadWriter.chunkedField)
+        case .none, .untilClose: break
+        }
+        if let rendered { out.append(copying: rendered.span) }
+        out.append(HeadWriter.headEnd)
+      }
+    }
+  }
+
+  private static func writeRequestLine(_ exchange: Exchange, _ bytes: Span<UInt8>, _ out: inout OutputSpan<UInt8>) {
+    out.append(copying: bytes.extracting(exchange.request.methodRange.range))
+    out.append(UInt8(ascii: " "))
+    let basePath = exchange.plan.basePath
+    // `OPTIONS *` asks about the server, not about a path of it.
+    if !exchange.isAsterisk { out.append(copying: basePath.span) }
+    if exchange.forwardedPath.isEmpty { out.append(UInt8(ascii: "/")) }
+    out.append(copying: bytes.extracting(exchange.forwardedPath.range))
+    out.append(copying: bytes.extracting(exchange.request.query.range))
+    out.append(" HTTP/1.1\r\n")
+  }
+
+  /// Via, X-Forwarded-*, X-Request-ID, Max-Forwards.
+  private static func writeForwarding(
+    _ exchange: Exchange, _ bytes: Span<UInt8>, isTrusted: Bool, _ out: inout OutputSpan<UInt8>
+  ) {
+    let worker = exchange.worker
+    var kept: FieldNameSet = []
+    var maxForwards: UInt64?
+    out.append("X-Forwarded-For: ")
+    for field in exchange.request.fields where !field.isDropped {
+      let value = bytes.extracting(field.value.range)
+      switch field.known {
+      case .xForwardedFor where isTrusted:
+        out.append(copying: value)
+        out.append(", ")
+      case .maxForwards: maxForwards = decimal(value)
+      default: break
+      }
+    }
+    exchange.peer.writeHost(into: &out)
+    out.append("\r\n")
+    for field in exchange.request.fields where !field.isDropped {
+      let value = bytes.extracting(field.value.range)
+      switch field.known {
+      case .xForwardedProto where isTrusted && !kept.contains(.xForwardedProto):
+        HeadWriter.writeField(name: "X-Forwarded-Proto", value: value, into: &out)
+        kept.insert(FieldNameSet(.xForwardedProto))
+      case .xForwardedHost where isTrusted && !kept.contains(.xForwardedHost):
+        HeadWriter.writeField(name: "X-Forwarded-Host", value: value, into: &out)
+        kept.insert(FieldNameSet(.xForwardedHost))
+      case .xRequestID where !kept.contains(.xRequestID) && value.count > 0 && value.count <= 128:
+        HeadWriter.writeField(name: "X-Request-ID", value: value, into: &out)
+        kept.insert(FieldNameSet(.xRequestID))
+      default: break
+      }
+    }
+    if !kept.contains(.xForwardedProto) { out.append("X-Forwarded-Proto: http\r\n") }
+    if !kept.contains(.xForwardedHost) {
+      HeadWriter.writeField(
+        name: "X-Forwarded-Host", value: bytes.extracting(exchange.request.authority.range), into: &out)
+    }
+    if !kept.contains(.xRequestID) { worker.writeRequestID(into: &out) }
+    if let maxForwards, exchange.request.method == .options {
+      out.append("Max-Forwards: ")
+      out.appendDecimal(maxForwards > 0 ? maxForwards - 1 : 0)
+      out.append("\r\n")
+    }
+    let via = worker.forwarding.via
+    out.append(copying: via.span)
+  }
+
+  /// A decimal number of at most 9 digits; nil for anything else.
+  static func decimal(_ value: Span<UInt8>) -> UInt64? {
+    if value.count == 0 || value.count > 9 { return nil }
+    var number: UInt64 = 0
+    for index in 0..<value.count {
+      let digit = value[index] &- UInt8(ascii: "0")
+      if digit > 9 { return nil }
+      number = number * 10 + UInt64(digit)
+    }
+    return number
+  }
+}

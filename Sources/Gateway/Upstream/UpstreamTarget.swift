@@ -1,0 +1,26 @@
+// Where an upstream is, for every loop: what the pool's connections have in common.
+internal import EventLoop
+
+/// Immutable, shared by all loops.
+final class UpstreamTarget: Sendable {
+  let host: String
+  let port: UInt16
+  let tls: TLSTarget?
+  /// The address itself when the host is a literal; else the control loop resolves it and publishes the addresses.
+  let literalAddresses: [SocketAddress]
+  let idleTimeout: Int64
+  let responseHeadBytes: Int
+  let responseFields: Int
+
+  init(
+    host: String, port: UInt16, tls: TLSTarget?, idleTimeout: Int64, responseHeadBytes: Int, responseFields: Int
+  ) {
+    self.host = host
+    self.port = port
+    self.tls = tls
+    self.idleTimeout = idleTimeout
+    self.responseHeadBytes = responseHeadBytes
+    self.responseFields = responseFields
+    literalAddresses = SocketAddress(numeric: host, port: port).map { [$0] } ?? []
+  }
+}

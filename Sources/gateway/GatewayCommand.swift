@@ -1,0 +1,63 @@
+// `gateway serve` and `gateway check`: reads the configuration, says what is wrong with it, hands it to the server.
+internal import ArgumentParser
+internal import EventLoop
+internal import FoundationEssentials
+internal import Gateway
+internal import TokenKit
+
+struct GatewayCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "gateway",
+    abstract: "A reverse proxy that puts bearer tokens on requests and keeps them fresh.",
+    version: "gateway \(Version.text)", subcommands: [Serve.self, Check.self])
+}
+
+struct ConfigurationOption: ParsableArguments {
+  @Option(name: [.short, .long], help: "The configuration file.")
+  var config = "gateway.json"
+
+  /// The configuration; or everything that is wrong with it on standard error, and the end of the process.
+  func load() throws -> GatewayConfiguration {
+    let problems: [SettingsProblem]
+    let loaded: GatewayConfiguration?
+    switch ConfigurationLoader.load(
+      path: config, registry: Registry.providers, environment: ProcessInfo.processInfo.environment)
+    {
+    case .success(let result): (loaded, problems) = (result.configuration, result.warnings)
+    case .failure(let invalid): (loaded, problems) = (nil, invalid.problems)
+    }
+    for line in ProblemReport.lines(problems, file: config) { StandardError.write(line: line) }
+    if let loaded { return loaded }
+    if let summary = ProblemReport.summary(problems) { StandardError.write(line: "\(config): \(summary)") }
+    throw ExitCode(1)
+  }
+}
+
+struct Serve: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Serve requests until SIGTERM or SIGINT, then drain.")
+
+  @OptionGroup var file: ConfigurationOption
+
+  func run() throws {
+    let configuration = try file.load()
+    do throws(StartFailure) {
+      try GatewayServer.run(configuration)
+    } catch {
+      StandardError.write(line: "gateway: \(error)")
+      throw ExitCode(1)
+    }
+  }
+}
+
+struct Check: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Say everything that is wrong with the configuration, each with its place.")
+
+  @OptionGroup var file: ConfigurationOption
+
+  func run() throws {
+    _ = try file.load()
+    print("\(file.config) is fine")
+  }
+}
