@@ -330,6 +330,18 @@ import TokenKit
     #expect(rig.calls.count == 2)
   }
 
+  @Test func secretsThatChangeWheneverTheyAreReadMakeNoLoop() {
+    let rig = MachineRig(MachineRig.terms()).start()
+    for _ in 1...3000 {
+      if !rig.pending.isEmpty {
+        rig.newSecrets = MachineRig.terms()
+        rig.fail(.misconfigured, "invalid_client")
+      }
+      rig.advance(by: .seconds(1))
+    }
+    #expect(rig.calls.count <= 2 * 3000 / 300 + 2)
+  }
+
   @Test func grantsWithoutARefreshTokenNeverNeedALogin() {
     let rig = MachineRig(MachineRig.terms(seed: nil, refresh: false)).start()
     let want = rig.want()

@@ -120,6 +120,7 @@ extension CredentialManager {
     case .unchanged: break
     case .failed(let problem): note(.secretsUnreadable(problem: problem), of: entry)
     case .changed(let material):
+      if Self.isSame(material, entry.definition.material) { return }
       var changed = entry.definition
       changed.material = material
       do {
@@ -135,6 +136,25 @@ extension CredentialManager {
           }
         note(.secretsUnreadable(problem: problem), of: entry)
       }
+    }
+  }
+
+  /// Whether two materials make the same grants: what was read again need not differ.
+  static func isSame(_ a: CredentialMaterial, _ b: CredentialMaterial) -> Bool {
+    guard a.seed == b.seed else { return false }
+    let (old, new) = (a.provider.traits, b.provider.traits)
+    guard old.accessTokenIdentity == new.accessTokenIdentity, old.refreshTokenIdentity == new.refreshTokenIdentity,
+      old.requestFields.elementsEqual(new.requestFields, by: ==)
+    else { return false }
+    let context = GrantContext(refreshToken: Secret("refresh-token"), now: WallTime(milliseconds: 0))
+    func request(_ provider: any TokenProvider) -> Result<GrantRequest, GrantError> {
+      do { return .success(try provider.grantRequest(context)) } catch { return .failure(error) }
+    }
+    switch (request(a.provider), request(b.provider)) {
+    case (.success(let x), .success(let y)):
+      return x.url == y.url && x.body == y.body && x.headers.elementsEqual(y.headers, by: ==)
+    case (.failure(let x), .failure(let y)): return x == y
+    default: return false
     }
   }
 }

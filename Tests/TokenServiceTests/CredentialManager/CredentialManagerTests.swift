@@ -157,6 +157,21 @@ final class ManagerRig {
     #expect(rig.logged.contains(.secretsChanged))
   }
 
+  @Test func secretsThatAreTheSameAsBeforeBringNoRetryForward() throws {
+    let rig = try ManagerRig([
+      ManagerRig.definition(reread: {
+        .changed(CredentialMaterial(provider: PlainProvider(), seed: Secret("seed")))
+      })
+    ])
+    rig.start()
+    rig.transport.reply(401)
+    rig.clock.advance(by: .milliseconds(299_900))
+    #expect(rig.transport.bodies.count == 1)
+    #expect(!rig.logged.contains(.secretsChanged))
+    rig.clock.advance(by: .seconds(1))
+    #expect(rig.transport.bodies.count == 2)
+  }
+
   @Test func anAdminsRefreshIsAnsweredWithTheNewLease() throws {
     let rig = try ManagerRig([ManagerRig.definition()])
     rig.start()
