@@ -33,7 +33,7 @@ package enum GatewayServer {
 
     let control = try Mailbox<ControlMessage>()
     let mailboxes = try (0..<configuration.workers).map { _ in try Mailbox<WorkerMessage>() }
-    let contexts = contexts(configuration, plan, mailboxes, control)
+    let contexts = contexts(configuration, mailboxes, control)
     var threads: [LoopThread.Handle] = []
     let loop = try EventLoop()
     var startError: (any Error)?
@@ -78,7 +78,7 @@ package enum GatewayServer {
   }
 
   private static func contexts(
-    _ configuration: GatewayConfiguration, _ plan: DataPlanePlan, _ mailboxes: [Mailbox<WorkerMessage>],
+    _ configuration: GatewayConfiguration, _ mailboxes: [Mailbox<WorkerMessage>],
     _ control: Mailbox<ControlMessage>
   ) -> [WorkerContext] {
     let forwarding = Forwarding(sendsVia: configuration.via, trustedProxies: configuration.trustedProxies)
@@ -86,9 +86,7 @@ package enum GatewayServer {
     let loads = mailboxes.map { _ in WorkerLoad() }
     return mailboxes.indices.map { index in
       WorkerContext(
-        index: index, routes: plan.routes, plans: plan.plans, targets: plan.targets,
-        upstreamConnections: plan.upstreamConnections, listeners: plan.listeners, forwarding: forwarding,
-        credentials: configuration.credentials.count,
+        index: index, configuration: configuration, forwarding: forwarding,
         parkedLimit: (configuration.limits.parked + mailboxes.count - 1) / mailboxes.count,
         connectionLimit: configuration.limits.connections, replayMemory: memory, loads: loads,
         mailboxes: mailboxes, control: control)

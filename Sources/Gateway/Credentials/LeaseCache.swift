@@ -20,7 +20,7 @@ final class LeaseCache: Runnable {
   private static let resumedPerTurn = 64
 
   private struct Slot {
-    var lease: Lease?
+    var lease: LoopLease?
     /// The question that has no answer yet.
     var asked: LeaseWant.Cause?
     var isHolding = false
@@ -36,7 +36,7 @@ final class LeaseCache: Runnable {
   private let parkedLimit: Int
   private var parkedCount = 0
   /// Requests that go on in the coming turns, a few at a time, so that no turn is long.
-  private var resuming: [(exchange: Exchange, lease: Lease)] = []
+  private var resuming: [(exchange: Exchange, lease: LoopLease)] = []
   private var isQueued = false
 
   /// - Parameters:
@@ -51,8 +51,8 @@ final class LeaseCache: Runnable {
 
   // MARK: For exchanges
 
-  func usable(_ credential: Int) -> Lease? {
-    guard let lease = slots[credential].lease, lease.usableUntil.nanoseconds > loop.now else { return nil }
+  func usable(_ credential: Int) -> LoopLease? {
+    guard let lease = slots[credential].lease, lease.usableUntil > loop.now else { return nil }
     return lease
   }
 
@@ -83,7 +83,7 @@ final class LeaseCache: Runnable {
   }
 
   /// A rejected lease should be replaced although nobody waits for it.
-  func refresh(_ plan: RoutePlan, _ lease: Lease?) {
+  func refresh(_ plan: RoutePlan, _ lease: LoopLease?) {
     guard let credential = plan.credential, let lease else { return }
     askOnce(credential, .rejected(route: plan.index), above: lease.generation)
   }
@@ -95,7 +95,7 @@ final class LeaseCache: Runnable {
   }
 
   /// Called for every response, so it is cheap when there is nothing new to tell.
-  func accepted(_ credential: Int, _ lease: Lease, _ plan: RoutePlan) {
+  func accepted(_ credential: Int, _ lease: LoopLease, _ plan: RoutePlan) {
     if slots[credential].accepted != lease.generation {
       slots[credential].accepted = lease.generation
       ask(credential, .accepted(generation: lease.generation))
@@ -112,9 +112,16 @@ final class LeaseCache: Runnable {
 
   // MARK: From the control loop
 
-  func publish(_ lease: Lease, _ credential: Int) {
-    slots[credential].lease = lease
-    resume(credential, with: lease)
+  func publish(_ lease: Lease, _ credential: Int) { take(lease, credential) }
+
+  private func take(_ lease: Lease, _ credential: Int) {
+    // An answer to a question follows the publication of the same lease.
+    let copy: LoopLease
+    if let known = slots[credential].lease, known.generation == lease.generation { copy = known } else {
+      copy = LoopLease(lease)
+    }
+    slots[credential].lease = copy
+    resume(credential, with: copy)
   }
 
   func withdraw(_ credential: Int) { slots[credential].lease = nil }
@@ -123,9 +130,7 @@ final class LeaseCache: Runnable {
     let asked = slots[credential].asked
     slots[credential].asked = nil
     switch answer {
-    case .success(let lease):
-      slots[credential].lease = lease
-      resume(credential, with: lease)
+    case .success(let lease): take(lease, credential)
     case .failure(let failure): fail(credential, failure, asked)
     }
   }
@@ -142,7 +147,7 @@ final class LeaseCache: Runnable {
   }
 
   /// Everybody who waited for another lease than the one that was refused goes on with this one.
-  private func resume(_ credential: Int, with lease: Lease) {
+  private func resume(_ credential: Int, with lease: LoopLease) {
     let waiting = slots[credential].parked
     if waiting.isEmpty { return }
     slots[credential].parked.removeAll()

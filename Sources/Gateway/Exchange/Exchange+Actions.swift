@@ -43,7 +43,10 @@ extension Exchange: TimerHandler {
   func connect(fresh: Bool) {
     resetAttempt()
     arm(plan.connectTimeout)
-    worker.pools[plan.upstream].acquire(for: self, fresh: fresh, onlyRecent: !request.method.isIdempotent)
+    choice = UpstreamChoice()
+    guard let pool = choice.next(plan, worker.pools, now: worker.loop.now) else { return }
+    self.pool = pool
+    pool.acquire(for: self, fresh: fresh, onlyRecent: !request.method.isIdempotent)
   }
 
   func send() {
@@ -92,7 +95,7 @@ extension Exchange: TimerHandler {
   func release() {
     disarm()
     worker.leases.remove(self)
-    if let ticket = connectTicket { worker.pools[plan.upstream].cancel(ticket) }
+    if let ticket = connectTicket { pool?.cancel(ticket) }
     connectTicket = nil
     held?.release(worker.loop)
     held = nil

@@ -7,7 +7,7 @@ internal import TokenKit
 /// Confined to its loop. Taken from the worker's store of exchanges and given back at its end, so that a request
 /// allocates nothing.
 final class Exchange {
-  unowned let worker: Worker
+  let worker: Worker
   var timer: TimerWheel.Timer?
 
   // The request.
@@ -24,7 +24,7 @@ final class Exchange {
   var machine = ExchangeStateMachine()
   var downstream: (any DownstreamChannel)?
   var upstream: (any UpstreamChannel)?
-  var lease: Lease?
+  var lease: LoopLease?
   var hasWritten = false
   var hasResponseByte = false
   var isEndSent = false
@@ -39,6 +39,9 @@ final class Exchange {
   var parkedFor: LeaseWant.Cause?
   /// Its place among those that wait for a connection.
   var connectTicket: ConnectTicket?
+  /// Where its connection comes from.
+  var pool: UpstreamPool?
+  var choice = UpstreamChoice()
 
   init(_ worker: Worker) {
     self.worker = worker
@@ -161,7 +164,7 @@ final class Exchange {
 
   // MARK: The token's side
 
-  func leaseArrived(_ lease: Lease) {
+  func leaseArrived(_ lease: LoopLease) {
     parkedFor = nil
     self.lease = lease
     perform(machine.leaseArrived())
@@ -188,6 +191,12 @@ final class Exchange {
 
   func connectFailed(_ error: GatewayError) {
     connectTicket = nil
+    // Nothing was sent, so any other server of the upstream may have it.
+    if machine.state == .connecting, let other = choice.next(plan, worker.pools, now: worker.loop.now) {
+      pool = other
+      arm(plan.connectTimeout)
+      return other.acquire(for: self, fresh: false, onlyRecent: !request.method.isIdempotent)
+    }
     perform(machine.connectFailed(error))
   }
 

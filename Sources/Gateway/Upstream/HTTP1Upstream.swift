@@ -20,7 +20,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   private static let drainLimit = 16 * 1024
   private static let drainTime: Int64 = 1_000_000_000
 
-  private unowned let pool: UpstreamPool
+  private let pool: UpstreamPool
   private let stream: Stream
   private var exchange: Exchange?
   private var timer: TimerWheel.Timer?
