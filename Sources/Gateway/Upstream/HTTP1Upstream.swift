@@ -37,6 +37,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   /// The exchange has let go before the response was whole; what is left of the budget to read it to its end.
   private var drainBudget: Int?
   private(set) var idleSince: Int64 = 0
+  private var isClosed = false
 
   init(_ pool: UpstreamPool, _ stream: Stream) {
     self.pool = pool
@@ -70,7 +71,9 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   func timerFired(_ timer: TimerWheel.Timer) { close() }
 
   private func close() {
-    if stream.isClosed { return }
+    // Not the stream's own flag: it closes itself before it tells of a failure.
+    if isClosed { return }
+    isClosed = true
     if let timer { stream.loop.timers.release(timer) }
     timer = nil
     // Not back to the pool: a caller further up may be reading from it.
@@ -114,7 +117,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
 
   func letGo() {
     exchange = nil
-    if stream.isClosed { return }
+    if stream.isClosed { return close() }
     if case .complete = phase, isReusable { return goBack() }
     // An answer that ends soon is cheaper to read than a new connection is to make.
     if !isRequestComplete || !mayKeepAlive || stream.hasWriteFailed { return close() }
