@@ -84,10 +84,11 @@ package enum GatewayServer {
     let forwarding = Forwarding(sendsVia: configuration.via, trustedProxies: configuration.trustedProxies)
     let memory = ReplayMemory(limit: configuration.limits.replayMemory)
     let loads = mailboxes.map { _ in WorkerLoad() }
+    let leases = SharedLeaseState(credentials: configuration.credentials.count, parked: configuration.limits.parked)
     return mailboxes.indices.map { index in
       WorkerContext(
         index: index, configuration: configuration, forwarding: forwarding,
-        parkedLimit: (configuration.limits.parked + mailboxes.count - 1) / mailboxes.count,
+        leases: leases,
         connectionLimit: configuration.limits.connections, replayMemory: memory, loads: loads,
         mailboxes: mailboxes, control: control)
     }

@@ -36,7 +36,7 @@ struct WorkerContext: Sendable {
   let index: Int
   let configuration: GatewayConfiguration
   let forwarding: Forwarding
-  let parkedLimit: Int
+  let leases: SharedLeaseState
   let connectionLimit: Int
   let replayMemory: ReplayMemory
   let loads: [WorkerLoad]
@@ -92,7 +92,7 @@ final class Worker {
     replay = ReplayBudget(context.replayMemory)
     let control = context.control
     let index = context.index
-    leases = LeaseCache(loop, credentials: context.configuration.credentials.count, parkedLimit: context.parkedLimit) {
+    leases = LeaseCache(loop, credentials: context.configuration.credentials.count, context.leases) {
       control.send(.lease($1, credential: $0, worker: index))
     }
     pools = zip(plan.targets, plan.upstreamConnections).map { UpstreamPool(self, $0, limit: $1) }

@@ -33,19 +33,19 @@ final class LeaseCache: Runnable {
   private let ask: (Int, LeaseQuestion) -> Void
   private var slots: [Slot]
   private var refusingRoutes: Set<UInt32> = []
-  private let parkedLimit: Int
-  private var parkedCount = 0
-  /// Requests that go on in the coming turns, a few at a time, so that no turn is long.
-  private var resuming: [(exchange: Exchange, lease: LoopLease)] = []
+  private let shared: SharedLeaseState
+  /// Requests that go on in the coming turns, a few at a time, so that no turn is long. The ticket tells whether the
+  /// exchange still is the request that waited.
+  private var resuming: [(exchange: Exchange, ticket: UInt64, lease: LoopLease)] = []
+  private var lastTicket: UInt64 = 0
   private var isQueued = false
 
   /// - Parameters:
-  ///   - parkedLimit: this loop's part of `limits.parked`.
   ///   - ask: tells the control loop; must not call back at once.
-  init(_ loop: EventLoop, credentials: Int, parkedLimit: Int, ask: @escaping (Int, LeaseQuestion) -> Void) {
+  init(_ loop: EventLoop, credentials: Int, _ shared: SharedLeaseState, ask: @escaping (Int, LeaseQuestion) -> Void) {
     self.loop = loop
     self.ask = ask
-    self.parkedLimit = parkedLimit
+    self.shared = shared
     slots = [Slot](repeating: Slot(), count: credentials)
   }
 
@@ -56,18 +56,20 @@ final class LeaseCache: Runnable {
     return lease
   }
 
-  /// One credential gets at most a quarter of the places.
-  func mayPark(_ credential: Int) -> Bool {
-    parkedCount < parkedLimit && slots[credential].parked.count < max(1, parkedLimit / 4)
-  }
+  func mayPark(_ credential: Int) -> Bool { shared.mayPark(credential) }
 
   func isHolding(_ credential: Int) -> Bool { slots[credential].isHolding }
+
+  /// An upstream has refused this lease a moment ago, on whichever loop.
+  func isRefused(_ lease: LoopLease, _ credential: Int) -> Bool { shared.isRefused(lease.generation, credential) }
 
   /// The exchange is told `leaseArrived` or `leaseFailed` later, unless it is removed before.
   func park(_ exchange: Exchange, _ credential: Int, _ cause: LeaseWant.Cause) {
     exchange.parkedFor = cause
+    lastTicket += 1
+    exchange.parkTicket = lastTicket
     slots[credential].parked.append(exchange)
-    parkedCount += 1
+    shared.parked(1, credential)
     if cause == .missing, slots[credential].isHolding, usable(credential) != nil { return }
     askOnce(
       credential, cause, above: cause == .missing ? slots[credential].lease?.generation : exchange.lease?.generation)
@@ -78,7 +80,7 @@ final class LeaseCache: Runnable {
     exchange.parkedFor = nil
     if let index = slots[credential].parked.firstIndex(where: { $0 === exchange }) {
       slots[credential].parked.remove(at: index)
-      parkedCount -= 1
+      shared.parked(-1, credential)
     }
   }
 
@@ -89,6 +91,7 @@ final class LeaseCache: Runnable {
   }
 
   private func askOnce(_ credential: Int, _ cause: LeaseWant.Cause, above generation: UInt64?) {
+    if case .rejected = cause, let generation { shared.refused(generation, credential) }
     if slots[credential].asked != nil { return }
     slots[credential].asked = cause
     ask(credential, .want(LeaseWant(above: generation, cause: cause)))
@@ -100,6 +103,8 @@ final class LeaseCache: Runnable {
       slots[credential].accepted = lease.generation
       ask(credential, .accepted(generation: lease.generation))
     }
+    // Another route takes the lease that one has refused: it is not dead.
+    if slots[credential].asked != nil, shared.isRefused(lease.generation, credential) { shared.keeps(credential) }
     if !refusingRoutes.isEmpty, refusingRoutes.remove(plan.index) != nil {
       ask(credential, .routeRecovered(route: plan.index))
     }
@@ -130,7 +135,12 @@ final class LeaseCache: Runnable {
     let asked = slots[credential].asked
     slots[credential].asked = nil
     switch answer {
-    case .success(let lease): take(lease, credential)
+    case .success(let lease):
+      take(lease, credential)
+      // Who met its 401 with this very lease, while the question was on its way, needs a question of its own.
+      if let first = slots[credential].parked.first, let cause = first.parkedFor {
+        askOnce(credential, cause, above: first.lease?.generation)
+      }
     case .failure(let failure): fail(credential, failure, asked)
     }
   }
@@ -155,10 +165,10 @@ final class LeaseCache: Runnable {
       if exchange.parkedFor != .missing, exchange.lease?.generation == lease.generation {
         slots[credential].parked.append(exchange)
       } else {
-        resuming.append((exchange, lease))
+        resuming.append((exchange, exchange.parkTicket, lease))
       }
     }
-    parkedCount -= waiting.count - slots[credential].parked.count
+    shared.parked(slots[credential].parked.count - waiting.count, credential)
     runAgain()
   }
 
@@ -166,7 +176,9 @@ final class LeaseCache: Runnable {
     isQueued = false
     let now = resuming.prefix(Self.resumedPerTurn)
     resuming.removeFirst(now.count)
-    for (exchange, lease) in now where exchange.parkedFor != nil { exchange.leaseArrived(lease) }
+    for (exchange, ticket, lease) in now where exchange.parkedFor != nil && exchange.parkTicket == ticket {
+      exchange.leaseArrived(lease)
+    }
     if !resuming.isEmpty, !isQueued {
       isQueued = true
       loop.runLater(self)
@@ -176,7 +188,8 @@ final class LeaseCache: Runnable {
   private func fail(_ credential: Int, _ failure: LeaseFailure, _ asked: LeaseWant.Cause?) {
     let waiting = slots[credential].parked
     slots[credential].parked.removeAll()
-    parkedCount -= waiting.count
+    shared.parked(-waiting.count, credential)
+    shared.keeps(credential)
     let error = GatewayError(
       failure.reason == .shuttingDown ? .draining : .tokenUnavailable, reason: failure.text,
       retryAfter: failure.retryAfter(at: BootInstant(nanoseconds: loop.now)))
@@ -192,7 +205,7 @@ final class LeaseCache: Runnable {
         exchange.leaseFailed(error)
       } else if let cause = exchange.parkedFor {
         slots[credential].parked.append(exchange)
-        parkedCount += 1
+        shared.parked(1, credential)
         askOnce(credential, cause, above: exchange.lease?.generation ?? slots[credential].lease?.generation)
       }
     }

@@ -37,6 +37,8 @@ final class Exchange {
   // Where it waits.
   /// What it asked the lease cache for, while it is parked.
   var parkedFor: LeaseWant.Cause?
+  /// Names this wait, for the lease cache.
+  var parkTicket: UInt64 = 0
   /// Its place among those that wait for a connection.
   var connectTicket: ConnectTicket?
   /// Where its connection comes from.
@@ -84,10 +86,17 @@ final class Exchange {
       return
     }
     lease = worker.leases.usable(credential)
-    // While a server that kills old tokens is about to rotate, what could not be sent twice waits for the new one.
-    if !willFit, worker.leases.isHolding(credential) { lease = nil }
-    perform(machine.start(hasLease: lease != nil, mayPark: worker.leases.mayPark(credential)))
+    let mayPark = worker.leases.mayPark(credential)
+    let waits = mayPark && lease.map { waitsForNext($0, credential, willFit: willFit) } ?? false
+    perform(machine.start(hasLease: lease != nil && !waits, mayPark: mayPark))
     isBeginning = false
+  }
+
+  /// What could not be sent twice waits for the next lease while this one is about to die by a rotation, or has just
+  /// been refused.
+  private func waitsForNext(_ lease: LoopLease, _ credential: Int, willFit: Bool) -> Bool {
+    if !willFit, worker.leases.isHolding(credential) { return true }
+    return (!willFit || request.framing == .chunked) && worker.leases.isRefused(lease, credential)
   }
 
   func resetAttempt() {
@@ -106,7 +115,8 @@ final class Exchange {
       return
     }
     guard isSending, let upstream else {
-      if body.keptCount >= keepLimit { pauseBody() }
+      // More than what can be kept stays with the caller until there is a connection.
+      if !body.isWhole || body.keptCount >= keepLimit { pauseBody() }
       return
     }
     if machine.state == .awaitingHead || machine.state == .responding {
@@ -172,7 +182,16 @@ final class Exchange {
 
   func leaseFailed(_ error: GatewayError) {
     parkedFor = nil
+    if machine.state == .parked, goOnAsItIs() { return }
     perform(machine.leaseFailed(error))
+  }
+
+  /// There will be no better lease soon: goes on with the one at hand, if that is usable.
+  func goOnAsItIs() -> Bool {
+    guard let credential = plan.credential, let current = worker.leases.usable(credential) else { return false }
+    worker.leases.remove(self)
+    leaseArrived(current)
+    return true
   }
 
   // MARK: The upstream's side

@@ -85,7 +85,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
 
   // MARK: The request
 
-  var hasBacklog: Bool { stream.unsent > 0 }
+  var hasBacklog: Bool { stream.isFull }
 
   func sendHead(of exchange: Exchange) {
     isChunkedRequest = exchange.request.framing == .chunked
