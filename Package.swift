@@ -21,8 +21,9 @@ func systemLibrary(_ name: String, pkgConfig: String, apt: String) -> Target {
   .systemLibrary(name: name, path: "Sources/C/\(name)", pkgConfig: pkgConfig, providers: [.apt([apt])])
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude, swiftSettings: strict)
 }
 
 let providers: [Target.Dependency] = ["VinIDProvider", "MisaCukcukProvider", "OAuth2Provider"]
@@ -76,6 +77,8 @@ let package = Package(
     tests("ProviderTests", ["TokenKit", "GatewayTesting"] + providers),
     tests("TokenServiceTests", ["TokenService", "TokenKit", "EventLoop", "GatewayTesting"]),
     tests("GatewayTests", ["Gateway", "GatewayTesting"] + providers),
-    tests("EndToEndTests", ["GatewayTesting", "EventLoop", "TokenKit", "gateway", "gateway-sandbox"]),
+    tests(
+      "EndToEndTests", ["GatewayTesting", "EventLoop", "TokenKit", "gateway", "gateway-sandbox"],
+      exclude: ["TokenServer"]),
   ]
 )
