@@ -14,7 +14,8 @@ final class RoutePlan: Sendable {
   let basePath: [UInt8]
   /// The caller's Host goes on to the upstream instead of the upstream's own.
   let preservesHost: Bool
-  /// Names that callers cannot set: `Authorization` and what the credential injects.
+  /// Names that callers cannot set, in lower case and without `-` and `_`: `Authorization` and what the credential
+  /// injects.
   let ownedNames: [[UInt8]]
   /// Statuses by which the upstream says that a token is not good.
   let rejections: [UInt16]
