@@ -33,7 +33,7 @@ package enum GatewayServer {
 
     let control = try Mailbox<ControlMessage>()
     let mailboxes = try (0..<configuration.workers).map { _ in try Mailbox<WorkerMessage>() }
-    let contexts = contexts(configuration, plan, mailboxes, control)
+    let contexts = contexts(configuration, mailboxes, control)
     var threads: [LoopThread.Handle] = []
     let loop = try EventLoop()
     var startError: (any Error)?
@@ -78,18 +78,17 @@ package enum GatewayServer {
   }
 
   private static func contexts(
-    _ configuration: GatewayConfiguration, _ plan: DataPlanePlan, _ mailboxes: [Mailbox<WorkerMessage>],
+    _ configuration: GatewayConfiguration, _ mailboxes: [Mailbox<WorkerMessage>],
     _ control: Mailbox<ControlMessage>
   ) -> [WorkerContext] {
     let forwarding = Forwarding(sendsVia: configuration.via, trustedProxies: configuration.trustedProxies)
     let memory = ReplayMemory(limit: configuration.limits.replayMemory)
     let loads = mailboxes.map { _ in WorkerLoad() }
+    let leases = SharedLeaseState(credentials: configuration.credentials.count, parked: configuration.limits.parked)
     return mailboxes.indices.map { index in
       WorkerContext(
-        index: index, routes: plan.routes, plans: plan.plans, targets: plan.targets,
-        upstreamConnections: plan.upstreamConnections, listeners: plan.listeners, forwarding: forwarding,
-        credentials: configuration.credentials.count,
-        parkedLimit: (configuration.limits.parked + mailboxes.count - 1) / mailboxes.count,
+        index: index, configuration: configuration, forwarding: forwarding,
+        leases: leases,
         connectionLimit: configuration.limits.connections, replayMemory: memory, loads: loads,
         mailboxes: mailboxes, control: control)
     }

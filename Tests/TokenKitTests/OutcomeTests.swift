@@ -125,6 +125,16 @@ import TokenKit
     #expect(second.isServing)
   }
 
+  @Test func aMarkIsFollowedUpEvenIfTheStoredLeaseIsGoodForLong() {
+    let first = Self.ready()
+    first.advance(by: .seconds(100))
+    first.want(above: 1, .rejected(route: 1))
+    #expect(first.pending.count == 1)
+    let second = first.restarted(MachineRig.terms()).start()
+    second.advance(by: .seconds(1))
+    #expect(second.calls.map(\.token) == ["r1"])
+  }
+
   // MARK: transient
 
   @Test func transientFailuresBackOffAndWaitersShareThemUntilTheNextAttempt() {
@@ -328,6 +338,18 @@ import TokenKit
     rig.fail(.misconfigured, "invalid_client")
     rig.advance(by: .seconds(1))
     #expect(rig.calls.count == 2)
+  }
+
+  @Test func secretsThatChangeWheneverTheyAreReadMakeNoLoop() {
+    let rig = MachineRig(MachineRig.terms()).start()
+    for _ in 1...3000 {
+      if !rig.pending.isEmpty {
+        rig.newSecrets = MachineRig.terms()
+        rig.fail(.misconfigured, "invalid_client")
+      }
+      rig.advance(by: .seconds(1))
+    }
+    #expect(rig.calls.count <= 2 * 3000 / 300 + 2)
   }
 
   @Test func grantsWithoutARefreshTokenNeverNeedALogin() {

@@ -23,9 +23,9 @@ final class AdminConnection: StreamDelegate, TimerHandler {
   }
 
   func close() {
-    if stream.isClosed { return }
-    if let timer { server.loop.timers.release(timer) }
-    timer = nil
+    guard let timer else { return }
+    server.loop.timers.release(timer)
+    self.timer = nil
     stream.close()
     server.closed(self)
   }

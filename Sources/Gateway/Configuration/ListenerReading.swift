@@ -22,7 +22,7 @@ struct ListenerReading {
     hosts = Self.hosts(settings)
     let allow = CIDR.list(settings, "allow")
     let callerToken = settings.secret("caller_token")
-    if let callerToken, !FieldRules.isValue(callerToken.reveal()) {
+    if let callerToken, !HeaderText.isValue(callerToken.reveal()) {
       settings.reject("caller_token", "has characters that a header field can't carry")
     }
     let isOpen = settings.flag("open", default: false)
@@ -43,7 +43,9 @@ struct ListenerReading {
         "\(address) can be reached from other machines, and whoever reaches it uses your credentials: set \"allow\" "
           + "(address blocks) or \"caller_token\" (a secret), or \"open\": true if that is what you want")
     }
-    if let allow, allow.isEmpty { settings.reject("allow", "lets nobody in; leave the key out to let everybody in") }
+    if settings.value("allow") == .array([]) {
+      settings.reject("allow", "lets nobody in; leave the key out to let everybody in")
+    }
   }
 
   /// The listener's own address, as Hosts name it; nil for a Unix socket.

@@ -81,7 +81,7 @@ struct RouteReading {
     if written.isEmpty { settings.reject("methods", "takes no request; leave the key out for all methods") }
     for (index, method) in written.enumerated() {
       let message: String
-      if !FieldRules.isToken(method) {
+      if !HeaderText.isToken(method) {
         message = "\"\(method)\" is not a method"
       } else if method == "CONNECT" || method == "TRACE" {
         message = "\(method) is never forwarded"

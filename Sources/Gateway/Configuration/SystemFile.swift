@@ -36,7 +36,7 @@ struct SystemFile: Sendable {
   /// Why a file can't be had; `message` goes behind the file's name.
   struct Failure: Error, Equatable {
     var message: String
-    /// There is no such file.
+    /// There is no file of that name.
     var isMissing = false
 
     fileprivate static func last() -> Failure {

@@ -25,7 +25,8 @@ extension HTTP1Downstream {
   }
 
   func close(resetting: Bool = false) {
-    if stream.isClosed { return }
+    // The stream may be closed already: it closes itself before it tells of a failure.
+    if case .closed = phase { return }
     phase = .closed
     releaseInput()
     if let timer { worker.loop.timers.release(timer) }

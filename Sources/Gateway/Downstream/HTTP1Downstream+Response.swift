@@ -3,7 +3,7 @@ internal import EventLoop
 internal import HTTPWire
 
 extension HTTP1Downstream: DownstreamChannel {
-  var hasBacklog: Bool { stream.unsent > 0 }
+  var hasBacklog: Bool { stream.isFull }
 
   func sendInformational(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
     ResponseWriter.write(head, bytes, to: stream, tail: .informational)

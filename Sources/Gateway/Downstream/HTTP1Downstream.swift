@@ -20,7 +20,7 @@ final class HTTP1Downstream: StreamDelegate {
   static let discardBytes = 256 * 1024
   static let discardTime: Int64 = 2_000_000_000
 
-  unowned let worker: Worker
+  let worker: Worker
   let stream: Stream
   let listener: ListenerPlan
   let peer: SocketAddress

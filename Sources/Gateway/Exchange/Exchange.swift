@@ -7,7 +7,7 @@ internal import TokenKit
 /// Confined to its loop. Taken from the worker's store of exchanges and given back at its end, so that a request
 /// allocates nothing.
 final class Exchange {
-  unowned let worker: Worker
+  let worker: Worker
   var timer: TimerWheel.Timer?
 
   // The request.
@@ -24,7 +24,7 @@ final class Exchange {
   var machine = ExchangeStateMachine()
   var downstream: (any DownstreamChannel)?
   var upstream: (any UpstreamChannel)?
-  var lease: Lease?
+  var lease: LoopLease?
   var hasWritten = false
   var hasResponseByte = false
   var isEndSent = false
@@ -37,8 +37,13 @@ final class Exchange {
   // Where it waits.
   /// What it asked the lease cache for, while it is parked.
   var parkedFor: LeaseWant.Cause?
+  /// Names this wait, for the lease cache.
+  var parkTicket: UInt64 = 0
   /// Its place among those that wait for a connection.
   var connectTicket: ConnectTicket?
+  /// Where its connection comes from.
+  var pool: UpstreamPool?
+  var choice = UpstreamChoice()
 
   init(_ worker: Worker) {
     self.worker = worker
@@ -81,10 +86,17 @@ final class Exchange {
       return
     }
     lease = worker.leases.usable(credential)
-    // While a server that kills old tokens is about to rotate, what could not be sent twice waits for the new one.
-    if !willFit, worker.leases.isHolding(credential) { lease = nil }
-    perform(machine.start(hasLease: lease != nil, mayPark: worker.leases.mayPark(credential)))
+    let mayPark = worker.leases.mayPark(credential)
+    let waits = mayPark && lease.map { waitsForNext($0, credential, willFit: willFit) } ?? false
+    perform(machine.start(hasLease: lease != nil && !waits, mayPark: mayPark))
     isBeginning = false
+  }
+
+  /// What could not be sent twice waits for the next lease while this one is about to die by a rotation, or has just
+  /// been refused.
+  private func waitsForNext(_ lease: LoopLease, _ credential: Int, willFit: Bool) -> Bool {
+    if !willFit, worker.leases.isHolding(credential) { return true }
+    return (!willFit || request.framing == .chunked) && worker.leases.isRefused(lease, credential)
   }
 
   func resetAttempt() {
@@ -103,7 +115,8 @@ final class Exchange {
       return
     }
     guard isSending, let upstream else {
-      if body.keptCount >= keepLimit { pauseBody() }
+      // More than what can be kept stays with the caller until there is a connection.
+      if !body.isWhole || body.keptCount >= keepLimit { pauseBody() }
       return
     }
     if machine.state == .awaitingHead || machine.state == .responding {
@@ -161,7 +174,7 @@ final class Exchange {
 
   // MARK: The token's side
 
-  func leaseArrived(_ lease: Lease) {
+  func leaseArrived(_ lease: LoopLease) {
     parkedFor = nil
     self.lease = lease
     perform(machine.leaseArrived())
@@ -169,7 +182,16 @@ final class Exchange {
 
   func leaseFailed(_ error: GatewayError) {
     parkedFor = nil
+    if machine.state == .parked, goOnAsItIs() { return }
     perform(machine.leaseFailed(error))
+  }
+
+  /// There will be no better lease soon: goes on with the one at hand, if that is usable.
+  func goOnAsItIs() -> Bool {
+    guard let credential = plan.credential, let current = worker.leases.usable(credential) else { return false }
+    worker.leases.remove(self)
+    leaseArrived(current)
+    return true
   }
 
   // MARK: The upstream's side
@@ -188,6 +210,12 @@ final class Exchange {
 
   func connectFailed(_ error: GatewayError) {
     connectTicket = nil
+    // Nothing was sent, so any other server of the upstream may have it.
+    if machine.state == .connecting, let other = choice.next(plan, worker.pools, now: worker.loop.now) {
+      pool = other
+      arm(plan.connectTimeout)
+      return other.acquire(for: self, fresh: false, onlyRecent: !request.method.isIdempotent)
+    }
     perform(machine.connectFailed(error))
   }
 

@@ -15,7 +15,7 @@ final class UpstreamPool {
     var isConnecting = false
   }
 
-  unowned let worker: Worker
+  let worker: Worker
   let target: UpstreamTarget
   private let limit: Int
   private var idle: [HTTP1Upstream] = []
@@ -27,6 +27,12 @@ final class UpstreamPool {
   private var nameError: GatewayError?
   private var connectors: [UInt64: Connector] = [:]
   private var isClosing = false
+  private var failuresInARow = 0
+  /// Until when other servers of the same upstream are preferred: this one could not be reached.
+  private(set) var ejectedUntil: Int64 = 0
+
+  /// Requests that have, or wait for, a connection of this pool.
+  var outstanding: Int { open - idle.count + waiters.count { !$0.isConnecting } }
 
   init(_ worker: Worker, _ target: UpstreamTarget, limit: Int) {
     self.worker = worker
@@ -102,9 +108,13 @@ final class UpstreamPool {
     ) { [unowned self] result in
       connectors[ticket.number] = nil
       switch result {
-      case .success(let stream): hand(HTTP1Upstream(self, stream))
+      case .success(let stream):
+        failuresInARow = 0
+        ejectedUntil = 0
+        hand(HTTP1Upstream(self, stream))
       case .failure(let failure):
         open -= 1
+        eject()
         if let index = waiters.firstIndex(where: { $0.ticket == ticket }) {
           let exchange = waiters.remove(at: index).exchange
           exchange.connectFailed(GatewayError(failure))
@@ -113,6 +123,12 @@ final class UpstreamPool {
       }
     }
     if !connector.isFinished { connectors[ticket.number] = connector }
+  }
+
+  /// 1 s after the first failure, doubling to 30 s.
+  private func eject() {
+    failuresInARow += 1
+    ejectedUntil = worker.loop.now + min(30, 1 << Int64(min(5, failuresInARow - 1))) * 1_000_000_000
   }
 
   /// A connection is free: for the first who waits, else to be idle.

@@ -76,7 +76,7 @@ extension Fingerprinter {
       for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
       result += (0..<8).map { UInt8(truncatingIfNeeded: hash >> UInt64(8 * $0)) }
     }
-    guard let fingerprint = Fingerprint(bytes: result) else { preconditionFailure("four words are 32 bytes") }
+    guard let fingerprint = TokenKit.Fingerprint(bytes: result) else { preconditionFailure("four words are 32 bytes") }
     return fingerprint
   }
 }

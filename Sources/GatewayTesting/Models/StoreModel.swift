@@ -8,7 +8,7 @@ package struct StoreModel {
   /// All rows by name.
   package var rows: [String: StoredCredential] = [:]
   /// Of all refresh tokens ever sent or replaced.
-  package var fingerprints: Set<Fingerprint> = []
+  package var fingerprints: Set<TokenKit.Fingerprint> = []
   /// Whether replicas use it: then there are locks.
   package var isShared: Bool
   /// Who holds the lock of which credential.

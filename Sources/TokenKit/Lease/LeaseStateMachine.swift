@@ -121,6 +121,8 @@ public struct LeaseStateMachine: Sendable {
   var lastSent: BootInstant?
   /// Why the credential is in need of a person, until it has a pair again.
   var trouble: LeaseFailure?
+  /// When changed secrets last brought a retry forward.
+  var lastHurried: BootInstant?
   var attemptIDs: UInt64 = 0
   var attempts: UInt64 = 0
   var failedAttempts: UInt64 = 0

@@ -10,7 +10,7 @@ import TokenKit
   @Test(arguments: 0..<8)
   func noLifeBreaksAPromise(block: Int) {
     var losses = 0
-    for seed in UInt64(block * 400)..<UInt64(block * 400 + 400) {
+    for seed in UInt64(block * 250)..<UInt64(block * 250 + 250) {
       let world = ManagerWorld(seed: seed)
       world.run()
       losses += world.lossesSeen > 0 ? 1 : 0

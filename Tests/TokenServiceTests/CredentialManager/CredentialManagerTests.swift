@@ -157,6 +157,21 @@ final class ManagerRig {
     #expect(rig.logged.contains(.secretsChanged))
   }
 
+  @Test func secretsThatAreTheSameAsBeforeBringNoRetryForward() throws {
+    let rig = try ManagerRig([
+      ManagerRig.definition(reread: {
+        .changed(CredentialMaterial(provider: PlainProvider(), seed: Secret("seed")))
+      })
+    ])
+    rig.start()
+    rig.transport.reply(401)
+    rig.clock.advance(by: .milliseconds(299_900))
+    #expect(rig.transport.bodies.count == 1)
+    #expect(!rig.logged.contains(.secretsChanged))
+    rig.clock.advance(by: .seconds(1))
+    #expect(rig.transport.bodies.count == 2)
+  }
+
   @Test func anAdminsRefreshIsAnsweredWithTheNewLease() throws {
     let rig = try ManagerRig([ManagerRig.definition()])
     rig.start()
@@ -270,5 +285,40 @@ final class ManagerRig {
     // Two wake-ups and the two marks that they lead to.
     #expect(timers <= 4)
     #expect(rig.transport.calls.count == 2)
+  }
+
+  @Test func aLoginReplacesWhatThereWas() throws {
+    let rig = try ManagerRig([ManagerRig.definition()])
+    rig.start()
+    rig.transport.reply(400)
+    rig.clock.advance(by: .seconds(1))
+    #expect(rig.manager.status.first?.state == .needsLogin)
+    func reply(_ access: String) -> GrantReply {
+      GrantReply(
+        token: Token(
+          accessToken: Secret(access), refreshToken: Secret("in"), lifetime: .relative(.seconds(100))),
+        date: nil, sent: rig.clock.now, received: rig.clock.now)
+    }
+    #expect(!rig.manager.login(credential: 0, reply("bad token")))
+    #expect(rig.manager.login(credential: 0, reply("good")))
+    rig.clock.advance(by: .zero)
+    #expect(rig.manager.status.first?.isServing == true)
+    rig.clock.advance(by: .seconds(81))
+    #expect(rig.transport.bodies == ["seed", "in"])
+  }
+
+  @Test func aReloadChangesTheDefinitionAndKeepsTheSeedsApart() throws {
+    let rig = try ManagerRig([ManagerRig.definition("a", seed: "s1"), ManagerRig.definition("b", seed: "s2")])
+    rig.start()
+    rig.transport.reply(200, "a1 r1 3600")
+    rig.transport.reply(200, "b1 q1 3600")
+    rig.clock.advance(by: .zero)
+    #expect(throws: CredentialManagerError.sharedSeed(["b", "a"])) {
+      try rig.manager.update(credential: 0, ManagerRig.definition("a", seed: "s2"))
+    }
+    try rig.manager.update(credential: 0, ManagerRig.definition("a", seed: "s3"))
+    rig.clock.advance(by: .seconds(1))
+    #expect(rig.transport.bodies == ["s1", "s2", "s3"])
+    #expect(rig.publisher.withdrawals == 1)
   }
 }
