@@ -2,9 +2,10 @@
 
 /o/token/, /moved/token/   the toolkit's token endpoint, under two URLs
 /api/...                   takes the access tokens that the toolkit takes, answers 401 otherwise
-/control/...               GET log; POST fail, hold, release, login
+/control/...               GET log; POST fail, hold, release, lifetime, login
 
-Prints one line of JSON when it listens. Refresh and access tokens stand in the log as the start of their SHA-256 only.
+Prints one line of JSON when it listens. Tokens and the client's secret begin with "made-up", so that tests find them
+where they must not be; in the log stands the start of their SHA-256 only.
 """
 
 import argparse
@@ -31,6 +32,13 @@ options.add_argument("--lifetime", type=int, default=3600, help="of access token
 options.add_argument("--grace", type=int, default=0, help="how long a rotated refresh token is still taken, in seconds")
 options = options.parse_args()
 
+CLIENT_ID, CLIENT_SECRET = "gateway-test", "made-up-client-secret"
+
+
+def token(kind):
+    return f"made-up-{kind}-{secrets.token_hex()}"
+
+
 settings.configure(
     SECRET_KEY=secrets.token_hex(),
     ALLOWED_HOSTS=["*"],
@@ -48,7 +56,9 @@ settings.configure(
         "ROTATE_REFRESH_TOKEN": True,
         "REFRESH_TOKEN_REUSE_PROTECTION": True,
         "REFRESH_TOKEN_GRACE_PERIOD_SECONDS": options.grace,
-        "ACCESS_TOKEN_EXPIRE_SECONDS": options.lifetime,
+        "ACCESS_TOKEN_GENERATOR": lambda request: token("access"),
+        "REFRESH_TOKEN_GENERATOR": lambda request: token("refresh"),
+        "EXTRA_SERVER_KWARGS": {"token_expires_in": lambda request: State.lifetime},
         "SCOPES": {"read": "Read", "write": "Write"},
     },
 )
@@ -64,12 +74,11 @@ from oauth2_provider.models import AccessToken, Application, RefreshToken  # noq
 from oauth2_provider.oauth2_backends import get_oauthlib_core  # noqa: E402
 from oauth2_provider.views import TokenView  # noqa: E402
 
-CLIENT_ID, CLIENT_SECRET = "gateway-test", "made-up-client-secret"
-
 
 class State:
     """What the tests set and read. Lists only grow."""
 
+    lifetime = options.lifetime
     calls, requests = [], []
     faults = collections.deque()
     holds = {"before": threading.Event(), "after": threading.Event()}
@@ -80,8 +89,8 @@ for gate in State.holds.values():
     gate.set()
 
 
-def digest(token):
-    return hashlib.sha256(token.encode()).hexdigest()[:16] if token else None
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if text else None
 
 
 def wait(when):
@@ -94,12 +103,12 @@ def token_endpoint(environ, start_response):
     """The toolkit's endpoint with the faults that were asked for. What it raises closes the connection unanswered."""
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     form = WSGIRequest({**environ, "wsgi.input": io.BytesIO(body)}).POST
-    token = form.get("refresh_token", "")
-    known = RefreshToken.objects.filter(token_checksum=hashlib.sha256(token.encode()).hexdigest())
+    sent = form.get("refresh_token", "")
+    known = RefreshToken.objects.filter(token_checksum=hashlib.sha256(sent.encode()).hexdigest())
     call = {
         "at": time.monotonic(),
         "path": environ["PATH_INFO"],
-        "token": digest(token),
+        "token": digest(sent),
         "scope": form.get("scope"),
         "was_spent": known.exists() and not known.filter(revoked__isnull=True).exists(),
         "outcome": None,
@@ -138,20 +147,22 @@ def api(request):
 def log_in():
     """What a person's login leaves behind: a family of tokens with its first refresh token."""
     owner = {"user": User.objects.get(), "application": Application.objects.get()}
-    end = timezone.now() + timedelta(seconds=options.lifetime)
-    access = AccessToken.objects.create(**owner, token=secrets.token_hex(), expires=end, scope="read write")
+    end = timezone.now() + timedelta(seconds=State.lifetime)
+    access = AccessToken.objects.create(**owner, token=token("access"), expires=end, scope="read write")
     family = {"access_token": access, "token_family": uuid.uuid4()}
-    return RefreshToken.objects.create(**owner, **family, token=secrets.token_hex()).token
+    return RefreshToken.objects.create(**owner, **family, token=token("refresh")).token
 
 
 def control(request, what):
     body = json.loads(request.body or "{}")
     if what == "log":
-        return JsonResponse({"calls": State.calls, "requests": State.requests, "waiting": State.waiting})
+        return JsonResponse({"calls": list(State.calls), "requests": list(State.requests), "waiting": State.waiting})
     if what == "fail":
         State.faults.extend([body["kind"]] * body.get("count", 1))
     elif what == "hold":
         State.holds[body["when"]].clear()
+    elif what == "lifetime":
+        State.lifetime = body["seconds"]
     elif what == "release":
         for gate in State.holds.values():
             gate.set()
