@@ -156,8 +156,11 @@ import TokenKit
     sandbox.revokeAccessTokens(.vinid)
     let refused = try await gateway.request("GET", "/vinid/user-management/user-info")
     #expect(refused.status == 401)
-    try await Deadline.wait("the credential needs a login") { try await gateway.adminStatus("/readyz") == 503 }
-    let problem = try await gateway.adminGet("/api/credentials")
+    var problem = ReceivedResponse()
+    try await Deadline.wait("the credential needs a login") {
+      problem = try await gateway.adminGet("/api/credentials")
+      return problem.bodyText.contains("\"needs_login\"")
+    }
     #expect(try await gateway.stop() == .code(0))
     let texts = [try gateway.log, refused.bodyText, problem.bodyText]
     for secret in secrets { #expect(!texts.contains { $0.contains(secret) }) }

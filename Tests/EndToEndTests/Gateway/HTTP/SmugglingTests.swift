@@ -94,10 +94,11 @@ import TokenKit
         "POST /broken HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n\(chunk)\(Self.hidden)")
       #expect(response.status == 400 && closes, "\(chunk.debugDescription): \(response.status)")
     }
+    try await relay.expectWorks()
+    #expect(try await relay.gateway.stop() == .code(0))
     try await Deadline.wait("the origin's connections end") { relay.origin.record.openConnections == 0 }
     let record = relay.origin.record
-    #expect(record.completed == 0 && record.violations == [])
-    try await relay.expectWorks()
+    #expect(record.requests.map(\.path) == ["/after"] && record.violations == [])
   }
 
   @Test func aBodyWithRequestsInItIsABody() async throws {
