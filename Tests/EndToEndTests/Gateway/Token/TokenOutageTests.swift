@@ -75,7 +75,7 @@ import TokenKit
   @Test func aTokenAPIThatDoesNotAnswerIsThe504AfterTheParkTimeout() async throws {
     let rig = try await TokenRig(waitingFor: "/healthz", prepare: { sandbox in
       sandbox.change(.vinid) { $0.fail(.hang, count: 1_000_000) }
-    }) { $0.timeouts = ["park": "2s", "token": "60s"] }
+    }) { $0.timeouts = ["park": "2s", "token": "60s", "drain": "2s"] }
     let report = try await rig.load(
       callers: 20, .requestsPerCaller(1),
       check: { TokenRig.isProblem($0, 504, reason: "park_timeout") ? nil : "\($0.status) \($0.bodyText)" }
