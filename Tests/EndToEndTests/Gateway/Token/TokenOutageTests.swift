@@ -95,10 +95,11 @@ import TokenKit
   @Test func aLeaseThatEndsAfterTheOutageIsReplacedWithoutAnError() async throws {
     var options = SandboxOptions.onFreePorts
     options.setLifetime(.seconds(12))
+    // The lease is no older than this.
+    let start = ContinuousClock().now
     let rig = try await TokenRig(options) { $0.credentials["vinid"]?["refresh_at"] = 0.1 }
     rig.sandbox.change(.vinid) { $0.fail(.http500, count: 1_000_000) }
-    let start = ContinuousClock().now
-    let run = try rig.load(callers: 20, .time(.seconds(14)), pause: .milliseconds(50)) { _, _ in
+    let run = try rig.load(callers: 20, .time(.seconds(15)), pause: .milliseconds(50)) { _, _ in
       OutgoingRequest("/vinid/echo")
     }.start()
     // The lease is good for 10.8 s. By now some back-offs reach beyond that.
