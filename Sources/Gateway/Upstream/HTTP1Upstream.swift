@@ -148,6 +148,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
 
   func stream(_ stream: Stream, didRead bytes: Span<UInt8>) {
     if case .idle = phase { return close() }
+    exchange?.hasResponseByte = true
     do throws(WireError) {
       if let input {
         input.append(bytes)
