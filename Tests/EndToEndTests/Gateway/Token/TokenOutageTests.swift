@@ -33,9 +33,11 @@ import TokenKit
 
   @Test func withoutALeaseTheAnswerIsAProblemDocumentAndTheEndComesByItself() async throws {
     let seconds = 6
-    let rig = try await TokenRig(waitingFor: "/healthz", prepare: { sandbox in
-      sandbox.change(.vinid) { $0.fail(.http500, count: 1_000_000) }
-    })
+    let rig = try await TokenRig(
+      waitingFor: "/healthz",
+      prepare: { sandbox in
+        sandbox.change(.vinid) { $0.fail(.http500, count: 1_000_000) }
+      })
     let report = try await rig.load(
       callers: 20, .time(.seconds(seconds)), pause: .milliseconds(50),
       check: { response in
@@ -73,9 +75,12 @@ import TokenKit
   }
 
   @Test func aTokenAPIThatDoesNotAnswerIsThe504AfterTheParkTimeout() async throws {
-    let rig = try await TokenRig(waitingFor: "/healthz", prepare: { sandbox in
-      sandbox.change(.vinid) { $0.fail(.hang, count: 1_000_000) }
-    }) { $0.timeouts = ["park": "2s", "token": "60s", "drain": "2s"] }
+    let rig = try await TokenRig(
+      waitingFor: "/healthz",
+      prepare: { sandbox in
+        sandbox.change(.vinid) { $0.fail(.hang, count: 1_000_000) }
+      }
+    ) { $0.timeouts = ["park": "2s", "token": "60s", "drain": "2s"] }
     let report = try await rig.load(
       callers: 20, .requestsPerCaller(1),
       check: { TokenRig.isProblem($0, 504, reason: "park_timeout") ? nil : "\($0.status) \($0.bodyText)" }
