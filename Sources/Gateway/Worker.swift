@@ -146,7 +146,8 @@ final class Worker {
       }
     }
     if total >= context.connectionLimit, !closeOneIdle() { return shed(fd) }
-    if own - leastCount > 8, least != context.index {
+    // Who is drained already would not take it.
+    if own - leastCount > 8, least != context.index, !isDraining {
       context.loads[least].connections.add(1, ordering: .relaxed)
       return context.mailboxes[least].send(.adopt(fd: fd, peer: peer, listener: listener))
     }

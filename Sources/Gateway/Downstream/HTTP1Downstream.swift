@@ -70,7 +70,11 @@ final class HTTP1Downstream: StreamDelegate {
 
   /// The drain's time is over.
   func abort() {
-    if exchange != nil { truncate() } else { close() }
+    let abandoned = exchange
+    exchange = nil
+    abandoned?.downstreamGone()
+    if let abandoned { worker.giveBack(abandoned) }
+    close(resetting: abandoned != nil)
   }
 
   // MARK: Reading
@@ -242,11 +246,12 @@ final class HTTP1Downstream: StreamDelegate {
       mayKeepAlive = false
       return
     }
-    if case .head = phase, exchange == nil, stream.unsent > 0 {
-      mayCloseAfterFlush = true
-      return
+    switch phase {
+    case .head where exchange == nil && stream.unsent > 0: mayCloseAfterFlush = true
+    // The answer is complete, only not all of it has left.
+    case .discarding where mayCloseAfterFlush: break
+    default: gone()
     }
-    gone()
   }
 
   func streamDidHangUp(_ stream: Stream) { if !listener.halfClose { gone() } }
