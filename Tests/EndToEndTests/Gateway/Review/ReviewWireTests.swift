@@ -45,6 +45,27 @@ import TokenKit
     #expect(relay.origin.record.completed == 1)
   }
 
+  /// Far more callers than connections, and some that leave while they wait.
+  @Test func everybodyInTheQueueForAConnectionIsServed() async throws {
+    let relay = try await Relay.start(configure: { configuration, _ in
+      configuration.limits["upstream_connections"] = 4
+      configuration.more["workers"] = 1
+    }) { _ in .after(.milliseconds(1)) { .answer(.text("fine\n")) } }
+    let patient = LoadRun(
+      to: relay.address, callers: 300, .requestsPerCaller(10), OutgoingRequest("/patient"))
+    async let served = patient.run()
+    try await relay.talk { _ in
+      for _ in 0..<200 {
+        let client = try RawClient(to: relay.address)
+        try client.send("POST /leaves HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n")
+        client.close(resetting: true)
+      }
+    }
+    let report = try await served
+    #expect(report.count == 3000 && report.isAll(200), "\(report.statuses) \(report.failures)")
+    #expect(relay.origin.record.openConnections <= 4)
+  }
+
   /// A caller that does not read for a while is judged by its rate, not by `stream_idle`.
   @Test func streamIdleDoesNotCutAnAnswerThatWaitsForItsCaller() async throws {
     let size = 48 << 20
