@@ -88,7 +88,8 @@ extension Exchange: TimerHandler {
       perform(machine.upstreamFailed(GatewayError(.connectionTerminated), mayResend: false))
     } else {
       downstream?.flush()
-      if isResponsePaused, downstream?.hasBacklog == false { downstreamDrained() }
+      guard isResponsePaused, let downstream else { return }
+      if downstream.hasBacklog { disarm() } else { downstreamDrained() }
     }
   }
 

@@ -112,6 +112,14 @@ struct ExchangeStateMachine {
     return .send
   }
 
+  /// There is a connection, but no lease that is still usable.
+  mutating func leaseEnded(mayPark: Bool) -> Action {
+    guard state == .connecting else { return .none }
+    if !mayPark { return fail(.parkedTooMany) }
+    state = .parked
+    return .park
+  }
+
   mutating func connectFailed(_ error: GatewayError) -> Action {
     guard state == .connecting else { return .none }
     state = .finished
