@@ -178,6 +178,7 @@ final class HTTP1Downstream: StreamDelegate {
   func takeHead(_ bytes: Span<UInt8>) -> Int {
     if !hasHeadBegun {
       hasHeadBegun = true
+      isHeadRequest = false
       parsedBytes = 0
       arm(listener.requestHeadTimeout)
     }
@@ -282,7 +283,7 @@ final class HTTP1Downstream: StreamDelegate {
     isBodyPaused = false
     if input == nil || !mustWait { stream.resume() }
     switch phase {
-    case .body, .chunked: startRate()
+    case .body, .chunked, .trailers: startRate()
     default: break
     }
   }

@@ -124,6 +124,6 @@ extension Exchange: TimerHandler {
 
   func timerFired(_ timer: TimerWheel.Timer) {
     if machine.state == .parked, goOnAsItIs() { return }
-    perform(machine.timedOut())
+    perform(machine.timedOut(isAtLimit: pool?.isAtLimit ?? false))
   }
 }

@@ -189,10 +189,11 @@ struct ExchangeStateMachine {
   mutating func responseEnded() { if state == .responding { state = .finished } }
 
   /// The deadline of the current state has passed.
-  mutating func timedOut() -> Action {
+  /// - Parameter isAtLimit: all connections that the upstream may have are at work.
+  mutating func timedOut(isAtLimit: Bool = false) -> Action {
     switch state {
     case .parked: return fail(.parkTimeout)
-    case .connecting: return fail(.connectionTimeout)
+    case .connecting: return fail(isAtLimit ? .connectionLimit : .connectionTimeout)
     case .awaitingHead: return fail(.responseHeadTimeout)
     case .held:
       state = .responding

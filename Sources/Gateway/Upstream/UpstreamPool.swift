@@ -26,6 +26,9 @@ final class UpstreamPool {
   /// Requests that have, or wait for, a connection of this pool.
   var outstanding: Int { open - idle.count + max(0, waiters.count - connectors.count) }
 
+  /// Who waits now waits for a connection that others are using.
+  var isAtLimit: Bool { open >= limit && connectors.isEmpty }
+
   init(_ worker: Worker, _ target: UpstreamTarget, limit: Int) {
     self.worker = worker
     self.target = target

@@ -66,6 +66,74 @@ import TokenKit
     #expect(relay.origin.record.openConnections <= 4)
   }
 
+  /// HTTP-RULES: a limit reached is 503 with Retry-After, not a time-out of the upstream.
+  @Test func whoGetsNoConnectionBecauseOfTheLimitIsToldSo() async throws {
+    let relay = try await Relay.start(configure: { configuration, _ in
+      configuration.limits["upstream_connections"] = 1
+      configuration.more["workers"] = 1
+      configuration.timeouts["connect"] = "300ms"
+    }) { $0.path == "/long" ? .hang : .answer(.text("fine\n")) }
+    try await relay.talk { client in
+      try client.send("GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      try Deadline.block("the connection is taken") { relay.origin.record.completed == 1 }
+      let response = try RawClient.request("GET", "/x", to: relay.address)
+      guard response.status == 503, response.problem?.reason == "limit_reached", response.fields.contains("Retry-After")
+      else { throw ClientError.check("\(response.status) \(response.bodyText)") }
+    }
+    try await relay.expectWorks()
+  }
+
+  /// Whatever a request waits for, the end of the drain is the end of it.
+  @Test func theEndOfTheDrainCutsRequestsInEveryState() async throws {
+    let relay = try await Relay.start(configure: { configuration, _ in
+      configuration.limits["upstream_connections"] = 2
+      configuration.more["workers"] = 1
+      configuration.timeouts["drain"] = "1s"
+      configuration.timeouts["connect"] = "30s"
+    }) { $0.path == "/begun" ? .answer(Answer(body: .chunks([[1], [2]], pause: .seconds(60)))) : .hang }
+    let address = relay.address
+    let areSent = Latch()
+    async let everybody: Void = OwnThread.run {
+      let texts = [
+        "GET /hangs HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /begun HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /queued HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST /queued HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nbody", "GET /half-a-head HTTP/1.1\r\n",
+      ]
+      var clients: [RawClient] = []
+      for (index, text) in texts.enumerated() {
+        let client = try RawClient(to: address)
+        try client.send(text)
+        clients.append(client)
+        try Deadline.block("\(text)") { relay.origin.record.heads == min(index + 1, 2) }
+      }
+      areSent.open()
+      for (index, client) in clients.enumerated() where !client.isClosedByPeer() {
+        throw ClientError.check("\(texts[index]) is still open")
+      }
+    }
+    try await Deadline.wait("all requests are sent") { areSent.isPassed }
+    let start = ContinuousClock().now
+    #expect(try await relay.gateway.stop() == .code(0))
+    #expect(ContinuousClock().now - start < .seconds(8))
+    try await everybody
+  }
+
+  /// Requests and FIN in one go, where that is allowed: all of them are answered.
+  @Test func aCallerThatMayHalfCloseGetsAllItsAnswers() async throws {
+    let relay = try await Relay.start(configure: { configuration, _ in configuration.listener["half_close"] = true }) {
+      .answer(.text($0.path))
+    }
+    try await relay.talk { client in
+      try client.send((0..<50).map { "GET /\($0) HTTP/1.1\r\nHost: localhost\r\n\r\n" }.joined())
+      client.shutdownWriting()
+      for number in 0..<50 {
+        let response = try client.response()
+        guard response.bodyText == "/\(number)" else { throw ClientError.check("\(number): \(response.bodyText)") }
+      }
+    }
+    #expect(relay.origin.record.completed == 50)
+  }
+
   /// A caller that does not read for a while is judged by its rate, not by `stream_idle`.
   @Test func streamIdleDoesNotCutAnAnswerThatWaitsForItsCaller() async throws {
     let size = 48 << 20
