@@ -75,7 +75,7 @@ let package = Package(
 
     // Tests.
     tests("HTTPWireTests", ["HTTPWire"]),
-    tests("EventLoopTests", ["EventLoop"]),
+    tests("EventLoopTests", ["EventLoop", "GatewayTesting", "CLinux", "COpenSSL"]),
     tests("TokenKitTests", ["TokenKit", "GatewayTesting"]),
     tests("ProviderTests", ["TokenKit", "GatewayTesting"] + providers),
     tests("TokenServiceTests", ["TokenService", "TokenKit", "EventLoop", "GatewayTesting"]),
