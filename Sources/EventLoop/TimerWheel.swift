@@ -104,17 +104,18 @@ package final class TimerWheel {
   package func advance(to now: Int64) {
     let target = now / Self.tickNanoseconds
     while tick < target {
-      // Jump over ticks at which nothing can happen.
-      if occupied[0] == 0 {
-        let boundary = (tick | Int64(Self.slotsPerLevel - 1)) + 1
-        if boundary > target {
-          tick = target
-          return
-        }
-        tick = boundary
-      } else {
-        tick += 1
+      // Jump over ticks at which nothing can happen: to where the lowest level in use moves on.
+      guard let level = occupied.firstIndex(where: { $0 != 0 }) else {
+        tick = target
+        return
       }
+      let shift = Int64(level * Self.bits)
+      let boundary = ((tick >> shift) + 1) << shift
+      if boundary > target {
+        tick = target
+        return
+      }
+      tick = boundary
       cascade()
       fire(slot: Int(tick & Int64(Self.slotsPerLevel - 1)), now: now)
     }

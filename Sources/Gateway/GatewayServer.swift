@@ -38,10 +38,13 @@ package enum GatewayServer {
     let loop = try EventLoop()
     var startError: (any Error)?
     let plane = try ControlPlane(
-      loop, configuration, plan, logger: logger, mailboxes: mailboxes, control: control
+      loop, configuration, plan, logger: logger, mailboxes: mailboxes, control: control,
+      stopListening: { [listening] in
+        for fd in listening { Socket.close(fd) }
+      }
     ) { [listening] in
       do {
-        for context in contexts { threads.append(try start(context, listening, logger)) }
+        for context in contexts { threads.append(try start(context, listening)) }
         for (listener, fd) in zip(plan.listeners, listening) {
           let address = (try? Socket.localAddress(fd)) ?? listener.address
           logger.notice("listening", metadata: ["listener": "\(listener.name)", "address": "\(address)"])
@@ -65,7 +68,7 @@ package enum GatewayServer {
     if let startError { throw startError }
     if let failure = plane.failure { throw StartFailure(failure) }
     for thread in threads { thread.join() }
-    for fd in listening + [adminSocket] { Socket.close(fd) }
+    Socket.close(adminSocket)
     logger.notice("stopped")
   }
 
@@ -95,15 +98,13 @@ package enum GatewayServer {
   }
 
   private static func start(
-    _ context: WorkerContext, _ listening: [Int32], _ logger: Logger
+    _ context: WorkerContext, _ listening: [Int32]
   ) throws(SystemError) -> LoopThread.Handle {
     try LoopThread.start(name: "data-\(context.index)") {
       do {
         try Worker(context).run(listening: listening)
       } catch {
-        logger.critical("a data loop ended", metadata: ["error": "\(error)"])
-        // Nothing can be served by a loop that is gone; the others would hide it.
-        context.control.send(.drained(worker: context.index))
+        context.control.send(.failed("data loop \(context.index) ended: \(error)"))
       }
     }
   }

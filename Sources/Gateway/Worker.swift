@@ -23,7 +23,11 @@ enum WorkerMessage: Sendable {
 enum ControlMessage: Sendable {
   case lease(LeaseQuestion, credential: Int, worker: Int)
   case holding(ticket: UInt64)
+  /// It accepts no connections any more, and has taken what was queued.
+  case stoppedListening
   case drained(worker: Int)
+  /// Its loop can't go on. The others would hide that a part of the callers is not served.
+  case failed(String)
 }
 
 /// How many connections a loop has, for those that hand out new ones. Touched when one opens or closes.
@@ -142,7 +146,8 @@ final class Worker {
       }
     }
     if total >= context.connectionLimit, !closeOneIdle() { return shed(fd) }
-    if own - leastCount > 8, least != context.index {
+    // Who is drained already would not take it.
+    if own - leastCount > 8, least != context.index, !isDraining {
       context.loads[least].connections.add(1, ordering: .relaxed)
       return context.mailboxes[least].send(.adopt(fd: fd, peer: peer, listener: listener))
     }
@@ -219,6 +224,7 @@ final class Worker {
     if isDraining { return }
     isDraining = true
     for listener in listeners { listener.drain() }
+    context.control.send(.stoppedListening)
     // Callers with a request on its way get it answered with `Connection: close`; who sends nothing for a moment has
     // none on its way.
     drainTimer = DrainSweep(loop) { [unowned self] in

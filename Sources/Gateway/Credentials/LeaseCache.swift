@@ -122,9 +122,7 @@ final class LeaseCache: Runnable {
   private func take(_ lease: Lease, _ credential: Int) {
     // An answer to a question follows the publication of the same lease.
     let copy: LoopLease
-    if let known = slots[credential].lease, known.generation == lease.generation { copy = known } else {
-      copy = LoopLease(lease)
-    }
+    if let known = slots[credential].lease, known.isCopy(of: lease) { copy = known } else { copy = LoopLease(lease) }
     slots[credential].lease = copy
     resume(credential, with: copy)
   }

@@ -16,4 +16,9 @@ final class LoopLease {
     // An array assigned would share its storage with the other loops.
     rendered = lease.rendered.map { $0 }
   }
+
+  /// New settings render the same token differently, under the same generation.
+  func isCopy(of lease: Lease) -> Bool {
+    generation == lease.generation && usableUntil == lease.usableUntil.nanoseconds && rendered == lease.rendered
+  }
 }

@@ -55,7 +55,7 @@ extension HTTP1Downstream: TimerHandler {
     switch phase {
     case .head where hasHeadBegun:
       answerAndClose(GatewayError(.requestTimeout))
-    case .discarding where mayCloseAfterFlush:
+    case .discarding where mayCloseAfterFlush, .head where stream.unsent > 0:
       if rate.isTooSlow(sent: stream.sent) { close() } else { startRate() }
     case .head, .discarding, .closed:
       close()

@@ -65,9 +65,9 @@ extension HTTP1Downstream: DownstreamChannel {
     guard mayKeepAlive, case .answering = phase else { return endConnection() }
     phase = .head
     isBodyPaused = false
-    armIdle()
-    stream.resume()
-    if input != nil { queueInput() }
+    if stream.unsent > 0 { startRate() } else { armIdle() }
+    // More is read when what was read is used up.
+    if input != nil { queueInput() } else { stream.resume() }
   }
 
   /// A request that came with or before the end of the last answer: in a turn of its own, so that answers to a long
@@ -87,6 +87,10 @@ extension HTTP1Downstream: DownstreamChannel {
     if mayCloseAfterFlush {
       if case .discarding = phase { return discard() }
       return gone()
+    }
+    if case .head = phase, !hasHeadBegun {
+      armIdle()
+      if input != nil { queueInput() }
     }
     exchange?.downstreamDrained()
   }

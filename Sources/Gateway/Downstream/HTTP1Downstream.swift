@@ -70,7 +70,11 @@ final class HTTP1Downstream: StreamDelegate {
 
   /// The drain's time is over.
   func abort() {
-    if exchange != nil { truncate() } else { close() }
+    let abandoned = exchange
+    exchange = nil
+    abandoned?.downstreamGone()
+    if let abandoned { worker.giveBack(abandoned) }
+    close(resetting: abandoned != nil)
   }
 
   // MARK: Reading
@@ -93,8 +97,16 @@ final class HTTP1Downstream: StreamDelegate {
     let buffer = input ?? worker.loop.buffers.acquire()
     input = buffer
     buffer.append(bytes)
-    // A caller that sends requests ahead of our answers has to wait with more of them.
-    if case .answering = phase { stream.pause() }
+    if mustWait { stream.pause() }
+  }
+
+  /// A caller that sends requests ahead of our answers, or does not read them, has to wait with more of them.
+  var mustWait: Bool {
+    switch phase {
+    case .answering: true
+    case .head: stream.isFull
+    case .body, .chunked, .trailers, .discarding, .closed: false
+    }
   }
 
   func takeInput() {
@@ -107,9 +119,10 @@ final class HTTP1Downstream: StreamDelegate {
     if input.isEmpty {
       self.input = nil
       worker.loop.buffers.release(input)
-    } else if case .answering = phase {
-      stream.pause()
+    } else if mustWait {
+      return stream.pause()
     }
+    if !isBodyPaused { stream.resume() }
   }
 
   /// Takes as many bytes as can be made use of now.
@@ -119,6 +132,7 @@ final class HTTP1Downstream: StreamDelegate {
       let rest = bytes.extracting(offset...)
       switch phase {
       case .head:
+        if stream.isFull { return offset }
         let count = takeHead(rest)
         if count == 0 { return offset }
         offset += count
@@ -164,6 +178,7 @@ final class HTTP1Downstream: StreamDelegate {
   func takeHead(_ bytes: Span<UInt8>) -> Int {
     if !hasHeadBegun {
       hasHeadBegun = true
+      isHeadRequest = false
       parsedBytes = 0
       arm(listener.requestHeadTimeout)
     }
@@ -232,11 +247,12 @@ final class HTTP1Downstream: StreamDelegate {
       mayKeepAlive = false
       return
     }
-    if case .head = phase, exchange == nil, stream.unsent > 0 {
-      mayCloseAfterFlush = true
-      return
+    switch phase {
+    case .head where exchange == nil && stream.unsent > 0: mayCloseAfterFlush = true
+    // The answer is complete, only not all of it has left.
+    case .discarding where mayCloseAfterFlush: break
+    default: gone()
     }
-    gone()
   }
 
   func streamDidHangUp(_ stream: Stream) { if !listener.halfClose { gone() } }
@@ -265,9 +281,9 @@ final class HTTP1Downstream: StreamDelegate {
   func resumeBody() {
     guard isBodyPaused else { return }
     isBodyPaused = false
-    stream.resume()
+    if input == nil || !mustWait { stream.resume() }
     switch phase {
-    case .body, .chunked: startRate()
+    case .body, .chunked, .trailers: startRate()
     default: break
     }
   }

@@ -88,7 +88,8 @@ extension Exchange: TimerHandler {
       perform(machine.upstreamFailed(GatewayError(.connectionTerminated), mayResend: false))
     } else {
       downstream?.flush()
-      if isResponsePaused, downstream?.hasBacklog == false { downstreamDrained() }
+      guard isResponsePaused, let downstream else { return }
+      if downstream.hasBacklog { disarm() } else { downstreamDrained() }
     }
   }
 
@@ -123,6 +124,6 @@ extension Exchange: TimerHandler {
 
   func timerFired(_ timer: TimerWheel.Timer) {
     if machine.state == .parked, goOnAsItIs() { return }
-    perform(machine.timedOut())
+    perform(machine.timedOut(isAtLimit: pool?.isAtLimit ?? false))
   }
 }

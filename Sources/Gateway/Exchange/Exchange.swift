@@ -28,6 +28,8 @@ final class Exchange {
   var hasWritten = false
   var hasResponseByte = false
   var isEndSent = false
+  /// A part of the body was not sent: the upstream that is being talked to must not get what follows it.
+  var isRequestCut = false
   var hasSentContinue = false
   var held: HeldResponse?
   var isBodyPaused = false
@@ -103,6 +105,7 @@ final class Exchange {
     hasWritten = false
     hasResponseByte = false
     isEndSent = false
+    isRequestCut = false
     isResponsePaused = false
   }
 
@@ -111,6 +114,7 @@ final class Exchange {
     body.append(bytes, limit: keepLimit, waiting: !isSending && machine.state != .held, worker.loop, worker.replay)
     if body.received > plan.requestBody { return perform(machine.bodyTooLarge()) }
     if machine.state == .held {
+      isRequestCut = true
       if !body.isWhole { perform(machine.bodyLost()) }
       return
     }
@@ -119,8 +123,8 @@ final class Exchange {
       if !body.isWhole || body.keptCount >= keepLimit { pauseBody() }
       return
     }
-    if machine.state == .awaitingHead || machine.state == .responding {
-      if machine.state == .awaitingHead { arm(plan.streamIdleTimeout) }
+    if !isRequestCut, machine.state == .awaitingHead || machine.state == .responding {
+      if !isResponsePaused { arm(plan.streamIdleTimeout) }
       upstream.sendData(bytes)
       if upstream.hasBacklog { pauseBody() }
     }
@@ -128,7 +132,8 @@ final class Exchange {
 
   func requestEnd(trailers: [Field], _ bytes: Span<UInt8>) {
     body.isComplete = true
-    guard let upstream, machine.state == .awaitingHead || machine.state == .responding else { return }
+    if machine.state == .held { isRequestCut = true }
+    guard let upstream, !isRequestCut, machine.state == .awaitingHead || machine.state == .responding else { return }
     upstream.sendTrailers(trailers, bytes)
     endRequest(upstream)
   }
@@ -198,6 +203,15 @@ final class Exchange {
 
   func connected(_ channel: any UpstreamChannel) {
     connectTicket = nil
+    // The wait may have been longer than the lease lives: what counts is the lease of this moment.
+    if !isBeginning, let credential = plan.credential {
+      guard let current = worker.leases.usable(credential) else {
+        lease = nil
+        channel.letGo()
+        return perform(machine.leaseEnded(mayPark: worker.leases.mayPark(credential)))
+      }
+      lease = current
+    }
     upstream = channel
     let action = machine.connected()
     if action == .none {
@@ -225,18 +239,17 @@ final class Exchange {
   }
 
   func informational(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
-    hasResponseByte = true
     if machine.state != .awaitingHead || request.minorVersion == 0 { return }
     if head.status == 100 {
       if hasSentContinue || !request.expectsContinue { return }
       hasSentContinue = true
     }
-    downstream?.sendInformational(head, bytes)
-    downstream?.flush()
+    guard let downstream, head.status == 100 || !downstream.hasBacklog else { return }
+    downstream.sendInformational(head, bytes)
+    downstream.flush()
   }
 
   func responseHead(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
-    hasResponseByte = true
     let rejection = plan.rejects(head.status) ? judge(head, bytes) : nil
     noteVerdict(isRejection: rejection != nil)
     let action = machine.head(rejection)
@@ -290,8 +303,9 @@ final class Exchange {
   func pauseResponse() {
     if isResponsePaused { return }
     isResponsePaused = true
-    // A caller that does not read is judged by its own minimum rate, not by the upstream's silence.
-    disarm()
+    // A caller that does not read is judged by its own minimum rate, not by the upstream's silence. What is held has
+    // its own deadline.
+    if machine.state == .responding { disarm() }
     upstream?.pauseResponse()
   }
 
@@ -322,7 +336,7 @@ final class Exchange {
   /// The upstream's bytes of this turn were all delivered.
   func flushResponse() {
     guard let downstream else { return }
-    if machine.state == .responding { arm(plan.streamIdleTimeout) }
+    if machine.state == .responding, !isResponsePaused { arm(plan.streamIdleTimeout) }
     downstream.flush()
     if downstream.hasBacklog, machine.state == .responding { pauseResponse() }
   }

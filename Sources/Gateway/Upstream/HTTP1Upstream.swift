@@ -148,6 +148,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
 
   func stream(_ stream: Stream, didRead bytes: Span<UInt8>) {
     if case .idle = phase { return close() }
+    exchange?.hasResponseByte = true
     do throws(WireError) {
       if let input {
         input.append(bytes)
@@ -275,7 +276,8 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
     // What follows the head in this piece decides, before anybody else gets the connection, whether it stays whole.
     if isEmpty, bytes.count > count { mayKeepAlive = false }
     exchange?.responseHead(worker.responseHead, bytes)
-    if isEmpty { complete() }
+    // A replay has let go of the connection by now; it may be in the pool, or at work for the next request.
+    if isEmpty, case .complete = phase { complete() }
     return count
   }
 

@@ -15,7 +15,8 @@ final class UpstreamTarget: Sendable {
   let responseFields: Int
 
   init(
-    host: String, port: UInt16, authority: String, tls: TLSTarget?, idleTimeout: Int64, responseHeadBytes: Int, responseFields: Int
+    host: String, port: UInt16, authority: String, tls: TLSTarget?, idleTimeout: Int64, responseHeadBytes: Int,
+    responseFields: Int
   ) {
     self.host = host
     self.port = port

@@ -210,6 +210,10 @@ public struct LeaseStateMachine: Sendable {
     answerSatisfied(now)
     switch state {
     case .resting: considerGrant(now)
+    case .backingOff(let wait) where now.boot >= wait.until:
+      // Whoever asks before the timer has noticed waits for the new attempt instead of sharing the old failure.
+      state = .resting
+      considerGrant(now)
     case .backingOff(let wait):
       if !wait.isPatient { failAll(wait.failure, exceptAdmin: true) }
       grantForAdmin(now)

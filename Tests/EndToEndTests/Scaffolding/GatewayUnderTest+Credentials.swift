@@ -7,6 +7,7 @@ extension GatewayUnderTest {
   /// A credential in `/api/credentials`; nil when nobody answers.
   func credential(_ name: String = "main") async throws -> JSONValue? {
     guard let answer = try? await adminGet("/api/credentials"), answer.status == 200 else { return nil }
+    SecretMarks.expectNone(in: answer.bodyText)
     return answer.json?["credentials"]?.elements?.first { $0["name"]?.text == name }
   }
 
@@ -44,8 +45,15 @@ extension GatewayUnderTest {
   func expectNoSecretsInOutputs(sourceLocation: SourceLocation = #_sourceLocation) {
     let logs = allLogs
     #expect(logs.contains("\"message\""), "no log at all", sourceLocation: sourceLocation)
-    for mark in ["made-up-", "vinid-at-", "vinid-rt-", "refresh-token", "Bearer ", "Basic "] {
-      #expect(!logs.contains(mark), "\(mark) stands in the log", sourceLocation: sourceLocation)
-    }
+    SecretMarks.expectNone(in: logs, sourceLocation: sourceLocation)
+  }
+}
+
+/// Texts that stand in every token and secret of the servers under test, and nowhere else.
+enum SecretMarks {
+  static let all = ["made-up-", "vinid-at-", "vinid-rt-", "-refresh-token", "Bearer ", "Basic "]
+
+  static func expectNone(in text: String, sourceLocation: SourceLocation = #_sourceLocation) {
+    for mark in all { #expect(!text.contains(mark), "\(mark) stands in it", sourceLocation: sourceLocation) }
   }
 }

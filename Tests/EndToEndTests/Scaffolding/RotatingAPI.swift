@@ -135,7 +135,9 @@ struct RotatingServer: Sendable {
 
   /// A request through the gateway, with the upstream's own answer.
   func request(through gateway: GatewayUnderTest, credential: String = "main") async throws -> ReceivedResponse {
-    try await gateway.request("GET", "/\(credential)\(path)")
+    let response = try await gateway.request("GET", "/\(credential)\(path)")
+    SecretMarks.expectNone(in: response.head.fields.lines.map(\.value).joined(separator: "\n") + response.bodyText)
+    return response
   }
 
   /// The same, which must succeed.

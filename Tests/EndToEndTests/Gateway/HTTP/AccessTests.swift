@@ -19,7 +19,9 @@ import TokenKit
       #expect(response.status == 421 && response.problem?.reason == "misdirected_request", "\(host)")
     }
     #expect(relay.origin.record.heads == 0)
-    for host in ["localhost", "LOCALHOST:1", "127.0.0.1", "\(relay.address)", "[::1]:9", "api.internal", "Api.Internal:80"] {
+    for host in [
+      "localhost", "LOCALHOST:1", "127.0.0.1", "\(relay.address)", "[::1]:9", "api.internal", "Api.Internal:80",
+    ] {
       let (response, _) = try await relay.send("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n")
       #expect(response.status == 200 && response.bodyText == "origin", "\(host)")
     }
@@ -44,7 +46,10 @@ import TokenKit
       texts.append(String(decoding: response.head.raw, as: UTF8.self) + response.bodyText)
     }
     #expect(relay.origin.record.heads == 0)
-    for lines in [["X-Gateway-Token: \(token)"], ["x-GATEWAY-token:\(token)"], ["Connection: x-gateway-token", "X-Gateway-Token: \(token)"]] {
+    for lines in [
+      ["X-Gateway-Token: \(token)"], ["x-GATEWAY-token:\(token)"],
+      ["Connection: x-gateway-token", "X-Gateway-Token: \(token)"],
+    ] {
       let (response, _) = try await relay.send(Self.get(lines))
       #expect(response.status == 200, "\(lines)")
     }
@@ -99,7 +104,8 @@ import TokenKit
   }
 
   @Test(arguments: [
-    ("/vinid/group%2Fproject", "/group%2Fproject"), ("/vinid/@scope%2fpkg?a=/../..&b=//", "/@scope%2fpkg?a=/../..&b=//"),
+    ("/vinid/group%2Fproject", "/group%2Fproject"),
+    ("/vinid/@scope%2fpkg?a=/../..&b=//", "/@scope%2fpkg?a=/../..&b=//"),
     ("/vinid/", "/"), ("/vinid/?q", "/?q"), ("/kept", "/kept"), ("/kept/a//b", "/kept/a//b"),
     ("/kept/a;v=1/b", "/kept/a;v=1/b"), ("/kept/a..b/...", "/kept/a..b/..."), ("/vinid/%7Euser", "/%7Euser"),
   ])

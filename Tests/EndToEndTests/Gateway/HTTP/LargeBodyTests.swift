@@ -21,9 +21,11 @@ import TokenKit
             return .answer(.text("\(request.bodyCount) \(request.fingerprint)"))
           }
           return .answer(
-            Answer(body: request.head.query("close") != nil
-              ? .untilClose(BodyPattern.prefix(size))
-              : .pattern(Int(request.head.query("size") ?? "") ?? size, isChunked: request.head.query("chunked") != nil)))
+            Answer(
+              body: request.head.query("close") != nil
+                ? .untilClose(BodyPattern.prefix(size))
+                : .pattern(
+                  Int(request.head.query("size") ?? "") ?? size, isChunked: request.head.query("chunked") != nil)))
         }))
   }
 
@@ -67,7 +69,8 @@ import TokenKit
   }
 
   /// The socket buffers of both connections hold a few MiB; a stalled reader must be told by 40 MiB.
-  @Test(arguments: ["", "&chunked"]) func aStalledReaderMakesNoMemoryGrowAndGetsTheRest(_ framing: String) async throws {
+  @Test(arguments: ["", "&chunked"]) func aStalledReaderMakesNoMemoryGrowAndGetsTheRest(_ framing: String) async throws
+  {
     let relay = try await Self.start()
     let size = 40 << 20
     try await relay.expectUpload()

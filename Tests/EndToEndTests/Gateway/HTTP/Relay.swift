@@ -54,7 +54,9 @@ struct Relay {
   }
 
   /// A request that the gateway must carry out, on a connection of its own.
-  func expectWorks(_ comment: Comment = "a request after it", sourceLocation: SourceLocation = #_sourceLocation) async throws {
+  func expectWorks(_ comment: Comment = "a request after it", sourceLocation: SourceLocation = #_sourceLocation)
+    async throws
+  {
     let response = try await gateway.request("GET", "/after")
     #expect(response.status == 200, comment, sourceLocation: sourceLocation)
   }

@@ -156,11 +156,11 @@ import TokenKit
     sandbox.revokeAccessTokens(.vinid)
     let refused = try await gateway.request("GET", "/vinid/user-management/user-info")
     #expect(refused.status == 401)
-    var problem = ReceivedResponse()
-    try await Deadline.wait("the credential needs a login") {
-      problem = try await gateway.adminGet("/api/credentials")
-      return problem.bodyText.contains("\"needs_login\"")
+    try await Deadline.wait("/readyz names the credential that needs a login") {
+      let body = try await gateway.adminGet("/readyz").bodyText
+      return body.contains("\"vinid\"") && body.contains("needs_login")
     }
+    let problem = try await gateway.adminGet("/api/credentials")
     #expect(try await gateway.stop() == .code(0))
     let texts = [try gateway.log, refused.bodyText, problem.bodyText]
     for secret in secrets { #expect(!texts.contains { $0.contains(secret) }) }

@@ -57,9 +57,12 @@ import TokenKit
     (" GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 400), ("GET / HTTP/1.1 \r\nHost: localhost\r\n\r\n", 400),
     ("GET /a b HTTP/1.1\r\nHost: localhost\r\n\r\n", 400), ("GET /a#b HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
     ("GET /\u{e9} HTTP/1.1\r\nHost: localhost\r\n\r\n", 400), ("G(T / HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
-    ("GET / HTTP/1.1\r\n\r\n", 400), ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400), ("GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
-    ("GET http://other/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400), ("GET localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
-    ("GET * HTTP/1.1\r\nHost: localhost\r\n\r\n", 400), ("CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
+    ("GET / HTTP/1.1\r\n\r\n", 400), ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+    ("GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
+    ("GET http://other/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+    ("GET localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+    ("GET * HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+    ("CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
     ("TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n", 405), ("GET / HTTP/2.0\r\nHost: localhost\r\n\r\n", 505),
     ("GET / HTTP/1.\r\nHost: localhost\r\n\r\n", 400), ("GET / http/1.1\r\nHost: localhost\r\n\r\n", 400),
     ("GET / HTTP/1.1.1\r\nHost: localhost\r\n\r\n", 400), ("GET / HTTP/01.1\r\nHost: localhost\r\n\r\n", 400),
@@ -81,9 +84,11 @@ import TokenKit
 
   /// Chunked bodies that break a rule after a good head and a good first chunk.
   private static let chunks: [String] = [
-    "+3\r\nabc\r\n", "-1\r\n", "0x3\r\nabc\r\n", "\r\nabc\r\n", " 3\r\nabc\r\n", "3_0\r\nabc\r\n", "3\nabc\r\n", "3\r\nabcX\r\n",
+    "+3\r\nabc\r\n", "-1\r\n", "0x3\r\nabc\r\n", "\r\nabc\r\n", " 3\r\nabc\r\n", "3_0\r\nabc\r\n", "3\nabc\r\n",
+    "3\r\nabcX\r\n",
     "3\r\nabc\n", "3\r\nabcde\r\n0\r\n\r\n", "00000000000000003\r\nabc\r\n", "g\r\n", "3 \u{b}\r\nabc\r\n",
-    "3;\(String(repeating: "x", count: 300))\r\nabc\r\n", "0\r\nBad Trailer: x\r\n\r\n", "0\r\n folded\r\n\r\n", "0\r\nA: b\n\r\n",
+    "3;\(String(repeating: "x", count: 300))\r\nabc\r\n", "0\r\nBad Trailer: x\r\n\r\n", "0\r\n folded\r\n\r\n",
+    "0\r\nA: b\n\r\n",
     "0\n\n", "ffffffffffffffff\r\nabc",
   ]
 
@@ -91,7 +96,8 @@ import TokenKit
     let relay = try await Relay.start { _ in .answer(.text("origin")) }
     for chunk in Self.chunks {
       let (response, closes) = try await relay.send(
-        "POST /broken HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n\(chunk)\(Self.hidden)")
+        "POST /broken HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n\(chunk)\(Self.hidden)"
+      )
       #expect(response.status == 400 && closes, "\(chunk.debugDescription): \(response.status)")
     }
     try await relay.expectWorks()
@@ -106,10 +112,13 @@ import TokenKit
     let hidden = Self.hidden
     let answers = try await relay.talk { client in
       let next = "GET /next HTTP/1.1\r\nHost: localhost\r\n\r\n"
-      try client.send("POST /length HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(hidden.utf8.count)\r\n\r\n\(hidden)\(next)")
+      try client.send(
+        "POST /length HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(hidden.utf8.count)\r\n\r\n\(hidden)\(next)")
       var texts = [try client.response().bodyText, try client.response().bodyText]
       let size = String(hidden.utf8.count, radix: 16)
-      try client.send("POST /chunked HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n\(size);a=\"b\"\r\n\(hidden)\r\n0\r\n\r\n\(next)")
+      try client.send(
+        "POST /chunked HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n\(size);a=\"b\"\r\n\(hidden)\r\n0\r\n\r\n\(next)"
+      )
       texts += [try client.response().bodyText, try client.response().bodyText]
       return texts
     }

@@ -99,7 +99,7 @@ import TokenKit
     gateway.expectNoSecretsInOutputs()
   }
 
-  @Test(arguments: ["this is no database, but somebody's notes", String(repeating: "SQLite format 3\u{0}", count: 600)])
+  @Test(arguments: ["somebody's notes, and no database at all", String(repeating: "SQLite format 3.", count: 600)])
   func aStoreThatCannotBeReadIsNoReasonToUseTheSeed(_ content: String) async throws {
     let server = try await RotatingServer.start(.sandboxVinID)
     let gateway = try GatewayUnderTest()

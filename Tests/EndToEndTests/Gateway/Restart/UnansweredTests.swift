@@ -76,6 +76,6 @@ import TokenKit
     #expect(first.outcome == "read_and_close" && second.outcome == "granted")
     #expect(first.token == second.token && !second.wasSpent)
     // The server's clock starts when it has read the request, ours when the connection was closed; both on one machine.
-    #expect(second.at - first.at >= 0.9 && second.at - first.at < 3, "\(second.at - first.at) s")
+    #expect(second.at - first.at >= 0.9 && second.at - first.at < 5, "\(second.at - first.at) s")
   }
 }

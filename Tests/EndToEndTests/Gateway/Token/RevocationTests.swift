@@ -9,17 +9,20 @@ import TokenKit
 
   /// 200 callers at work; the token dies in the middle.
   private static func revokeUnderLoad(
-    workers: Int = 2, seconds: Int = 4, pause: Duration, check: @escaping @Sendable (ReceivedResponse) -> String?,
+    workers: Int = 2, pause: Duration, check: @escaping @Sendable (ReceivedResponse) -> String?,
     request: OutgoingRequest
   ) async throws {
     var options = SandboxOptions.onFreePorts
     options.latencyBefore = .milliseconds(200)
     let rig = try await TokenRig(options) { $0.more["workers"] = .int(workers) }
-    let run = try rig.load(callers: 200, .time(.seconds(seconds)), pause: pause, check: check) { _, _ in request }
+    let run = try rig.load(callers: 200, .time(.seconds(120)), pause: pause, check: check) { _, _ in request }
       .start()
-    try await Deadline.wait("every caller is at work") { run.progress.count > 400 }
+    try await Deadline.wait("every caller is at work", within: .seconds(60)) { run.progress.count > 400 }
     #expect(rig.tokenCalls() == 1)
     rig.sandbox.revokeAccessTokens(.vinid)
+    let before = run.progress.count
+    try await Deadline.wait("every caller has gone on", within: .seconds(60)) { run.progress.count > before + 600 }
+    run.stop()
     let report = try await run.report()
     #expect(report.isAll(200), "\(report.statuses) \(report.failures)")
     #expect(rig.tokenCalls() == 2, "one refresh, not \(rig.tokenCalls() - 1)")
@@ -36,7 +39,7 @@ import TokenKit
   @Test(arguments: ["/vinid/upload", "/vinid/early-401/upload", "/vinid/early-401-close/upload"], [false, true])
   func bodiesArriveWholeInTheirReplay(path: String, isChunked: Bool) async throws {
     try await Self.revokeUnderLoad(
-      seconds: 5, pause: .seconds(1), check: TokenRig.isEcho(ofPattern: Self.size),
+      pause: .seconds(1), check: TokenRig.isEcho(ofPattern: Self.size),
       request: OutgoingRequest("POST", path, body: .pattern(Self.size, isChunked: isChunked)))
   }
 

@@ -33,9 +33,11 @@ import TokenKit
 
   @Test func withoutALeaseTheAnswerIsAProblemDocumentAndTheEndComesByItself() async throws {
     let seconds = 6
-    let rig = try await TokenRig(waitingFor: "/healthz", prepare: { sandbox in
-      sandbox.change(.vinid) { $0.fail(.http500, count: 1_000_000) }
-    })
+    let rig = try await TokenRig(
+      waitingFor: "/healthz",
+      prepare: { sandbox in
+        sandbox.change(.vinid) { $0.fail(.http500, count: 1_000_000) }
+      })
     let report = try await rig.load(
       callers: 20, .time(.seconds(seconds)), pause: .milliseconds(50),
       check: { response in
@@ -73,9 +75,12 @@ import TokenKit
   }
 
   @Test func aTokenAPIThatDoesNotAnswerIsThe504AfterTheParkTimeout() async throws {
-    let rig = try await TokenRig(waitingFor: "/healthz", prepare: { sandbox in
-      sandbox.change(.vinid) { $0.fail(.hang, count: 1_000_000) }
-    }) { $0.timeouts = ["park": "2s", "token": "60s"] }
+    let rig = try await TokenRig(
+      waitingFor: "/healthz",
+      prepare: { sandbox in
+        sandbox.change(.vinid) { $0.fail(.hang, count: 1_000_000) }
+      }
+    ) { $0.timeouts = ["park": "2s", "token": "60s", "drain": "2s"] }
     let report = try await rig.load(
       callers: 20, .requestsPerCaller(1),
       check: { TokenRig.isProblem($0, 504, reason: "park_timeout") ? nil : "\($0.status) \($0.bodyText)" }
@@ -90,10 +95,11 @@ import TokenKit
   @Test func aLeaseThatEndsAfterTheOutageIsReplacedWithoutAnError() async throws {
     var options = SandboxOptions.onFreePorts
     options.setLifetime(.seconds(12))
+    // The lease is no older than this.
+    let start = ContinuousClock().now
     let rig = try await TokenRig(options) { $0.credentials["vinid"]?["refresh_at"] = 0.1 }
     rig.sandbox.change(.vinid) { $0.fail(.http500, count: 1_000_000) }
-    let start = ContinuousClock().now
-    let run = try rig.load(callers: 20, .time(.seconds(14)), pause: .milliseconds(50)) { _, _ in
+    let run = try rig.load(callers: 20, .time(.seconds(15)), pause: .milliseconds(50)) { _, _ in
       OutgoingRequest("/vinid/echo")
     }.start()
     // The lease is good for 10.8 s. By now some back-offs reach beyond that.

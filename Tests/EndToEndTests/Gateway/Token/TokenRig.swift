@@ -12,10 +12,11 @@ final class TokenRig: Sendable {
   static let callerToken = "caller-token-of-the-tests"
 
   /// Every token of the sandbox begins with one of these, and no other text does; then the secrets of the configuration.
-  static let secrets = SandboxAPI.allCases.flatMap { ["\($0.rawValue)-at-", "\($0.rawValue)-rt-"] } + [
-    "sandbox-vinid-refresh-token", "sandbox-cukcuk-refresh-token", "sandbox-oauth2-refresh-token", "sandbox-secret",
-    callerToken,
-  ]
+  static let secrets =
+    SandboxAPI.allCases.flatMap { ["\($0.rawValue)-at-", "\($0.rawValue)-rt-"] } + [
+      "sandbox-vinid-refresh-token", "sandbox-cukcuk-refresh-token", "sandbox-oauth2-refresh-token", "sandbox-secret",
+      callerToken,
+    ]
 
   let sandbox: Sandbox
   let gateway: GatewayUnderTest
