@@ -43,6 +43,8 @@ final class Exchange {
   var parkTicket: UInt64 = 0
   /// Its place among those that wait for a connection.
   var connectTicket: ConnectTicket?
+  /// It waits for a connection that nobody has used before.
+  var needsFreshConnection = false
   /// Where its connection comes from.
   var pool: UpstreamPool?
   var choice = UpstreamChoice()
