@@ -268,7 +268,8 @@ final class ServerConnection: StreamDelegate, TimerHandler {
 
   func streamDidHangUp(_ stream: Stream) {}
   func streamDidDrain(_ stream: Stream) { pump() }
-  func streamDidFailWriting(_ stream: Stream, _ error: StreamError) {}
+  /// A reset that writing meets first looks like an ordinary end to whoever reads afterwards.
+  func streamDidFailWriting(_ stream: Stream, _ error: StreamError) { if output != nil { close() } }
 
   func streamDidFail(_ stream: Stream, _ error: StreamError) {
     // The stream has closed itself already.
