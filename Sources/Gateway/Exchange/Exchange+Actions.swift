@@ -49,6 +49,7 @@ extension Exchange: TimerHandler {
   }
 
   func connect(fresh: Bool) {
+    needsFreshConnection = fresh
     resetAttempt()
     arm(plan.connectTimeout)
     choice = UpstreamChoice()

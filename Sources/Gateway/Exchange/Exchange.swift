@@ -43,6 +43,8 @@ final class Exchange {
   var parkTicket: UInt64 = 0
   /// Its place among those that wait for a connection.
   var connectTicket: ConnectTicket?
+  /// A used connection has just died under it.
+  var needsFreshConnection = false
   /// Where its connection comes from.
   var pool: UpstreamPool?
   var choice = UpstreamChoice()

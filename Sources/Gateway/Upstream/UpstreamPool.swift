@@ -129,13 +129,21 @@ final class UpstreamPool {
       if !connection.take(for: exchange) { return acquire(for: exchange, fresh: true, onlyRecent: true) }
       return exchange.connected(connection)
     }
+    rest(connection)
+  }
+
+  private func rest(_ connection: HTTP1Upstream) {
     if isClosing { return connection.closeIdle() }
     connection.becomeIdle()
     idle.append(connection)
   }
 
-  /// A connection's exchange is over and it can carry another one.
-  func giveBack(_ connection: HTTP1Upstream) { hand(connection) }
+  /// A connection's exchange is over and it can carry another one; but not one whose last try died on a used connection.
+  func giveBack(_ connection: HTTP1Upstream) {
+    guard let first = waiters.first(), waiters[first]?.needsFreshConnection == true else { return hand(connection) }
+    rest(connection)
+    startConnecting()
+  }
 
   /// A connection was closed.
   func lost(_ connection: HTTP1Upstream) {

@@ -27,8 +27,10 @@ import TokenKit
     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\nX: a\u{0}b\r\nContent-Length: 0\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\nB(d: x\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nX: a\u{0}b\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nB(d: x\r\nContent-Length: 0\r\n\r\n",
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
     "HTTP/1.1 200 OK\r\nX: \(String(repeating: "x", count: 40_000))\r\nContent-Length: 0\r\n\r\n",
     "HTTP/1.1 200 OK\r\n\(String(repeating: "X: y\r\n", count: 150))Content-Length: 0\r\n\r\n",
@@ -38,7 +40,8 @@ import TokenKit
     let malformed = Self.malformed
     let relay = try await Self.start { (malformed[Int($0.head.query("n") ?? "") ?? 0], false) }
     for (number, head) in malformed.enumerated() {
-      let (response, closes) = try await relay.send("POST /bad?n=\(number) HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")
+      let (response, closes) = try await relay.send(
+        "POST /bad?n=\(number) HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")
       let name = head.prefix(90).debugDescription
       #expect(response.status == 502 && response.problem?.source == "upstream", "\(name): \(response.status)")
       #expect(!closes, "the caller is not at fault")
@@ -63,7 +66,8 @@ import TokenKit
     ("Content-Length: 10\r\n\r\nhello", false), ("Content-Length: 10\r\n\r\nhello", true),
     ("Content-Length: 10\r\n\r\n", false), ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", false),
     ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", true), ("Transfer-Encoding: chunked\r\n\r\n5\r\nhel", false),
-    ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n", false), ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nx\r\n", false),
+    ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n", false),
+    ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nx\r\n", false),
     ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n", false), ("Connection: close\r\n\r\nhello", true),
     ("Transfer-Encoding: chunked\r\n\r\n5\r\nhelloX", false), ("Transfer-Encoding: chunked\r\n\r\n-5\r\nhello", false),
   ]
@@ -79,7 +83,8 @@ import TokenKit
         return .answer(
           Answer(
             fields: [FieldLine("X", "y")],
-            body: text.contains("chunked") ? .chunks([Array("hello".utf8), Array("more".utf8)], pause: .milliseconds(100))
+            body: text.contains("chunked")
+              ? .chunks([Array("hello".utf8), Array("more".utf8)], pause: .milliseconds(100))
               : text.contains("close") ? .untilClose(Array("hello".utf8)) : .bytes(Array("hellohello".utf8)),
             cut: .init(afterBytes: text.contains("close") ? 3 : text.contains("chunked") ? 10 : 5, isReset: true)))
       }
@@ -89,7 +94,8 @@ import TokenKit
     for number in truncated.indices {
       let name = truncated[number]
       do {
-        let (response, _) = try await relay.send("POST /cut?n=\(number) \(version)\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+        let (response, _) = try await relay.send(
+          "POST /cut?n=\(number) \(version)\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
         // A reset that overtakes the head leaves nothing to truncate.
         #expect(response.status == 502, "\(name): a clean end with \(response.status) \(response.bodyText)")
       } catch ClientError.violation(let violation) {
@@ -105,7 +111,8 @@ import TokenKit
   private static let poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 
   @Test(arguments: [
-    "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngood\r\n0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngood\r\n0\r\n\r\n",
     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngood\r\n0\r\nX: y\r\n\r\n",
   ])
@@ -172,7 +179,9 @@ import TokenKit
     try await relay.expectWorks()
   }
 
-  @Test(arguments: [Reaction.close, .reset]) func anOriginThatClosesWithoutAnAnswerIs502(_ ending: Reaction) async throws {
+  @Test(arguments: [Reaction.close, .reset]) func anOriginThatClosesWithoutAnAnswerIs502(_ ending: Reaction)
+    async throws
+  {
     let relay = try await Relay.start { $0.path == "/after" ? .answer(.text("after")) : ending }
     for (method, times) in [("GET", 2), ("POST", 1)] {
       let before = relay.origin.record.completed
@@ -185,7 +194,8 @@ import TokenKit
 
   @Test func anAnswerBeforeAResetStillArrives() async throws {
     let relay = try await Relay.start { request in
-      request.path == "/after" ? .answer(.text("after"))
+      request.path == "/after"
+        ? .answer(.text("after"))
         : .answer(Answer(body: .bytes(Array("whole".utf8)), cut: .init(afterBytes: 5, isReset: true)))
     }
     // The body may be overtaken by the reset on loopback; a wrong or a clean shorter answer may not be.

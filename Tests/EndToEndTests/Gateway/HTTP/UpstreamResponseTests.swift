@@ -5,7 +5,9 @@ import Testing
 import TokenKit
 
 @Suite(.serialized, .timeLimit(.minutes(3))) struct UpstreamResponseTests {
-  private static func head(_ method: String = "GET", _ target: String = "/x", version: String = "HTTP/1.1", _ lines: [String] = []) -> String {
+  private static func head(
+    _ method: String = "GET", _ target: String = "/x", version: String = "HTTP/1.1", _ lines: [String] = []
+  ) -> String {
     "\(method) \(target) \(version)\r\nHost: localhost\r\n" + lines.map { $0 + "\r\n" }.joined() + "\r\n"
   }
 
@@ -74,7 +76,8 @@ import TokenKit
       ] {
         try client.send(Self.head(method, path))
         let response = try client.response(toHead: method == "HEAD")
-        results.append("\(method) \(path) \(response.status) \(response.fields["Content-Length"] ?? "-") \(response.bodyText)")
+        results.append(
+          "\(method) \(path) \(response.status) \(response.fields["Content-Length"] ?? "-") \(response.bodyText)")
       }
       return results
     }
