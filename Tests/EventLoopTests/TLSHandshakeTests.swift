@@ -6,34 +6,6 @@ import Testing
 
 @testable import EventLoop
 
-extension TestLoop {
-  /// Connects and waits for the outcome. A stream comes with the recorder as its delegate.
-  func connect(
-    to addresses: [SocketAddress], _ name: String? = nil, authority: String? = nil, recorder: StreamRecorder,
-    timeout: Int64 = 20_000_000_000
-  ) throws -> Result<Stream, ConnectFailure> {
-    var target: TLSTarget?
-    if let name {
-      target = TLSTarget(
-        context: try TLSClientContext.shared(caFile: authority), serverName: name, port: addresses.first?.port ?? 0)
-    }
-    var outcome: Result<Stream, ConnectFailure>?
-    Connector.connect(loop, to: addresses, tls: target, timeout: timeout) { result in
-      if case .success(let stream) = result { stream.delegate = recorder }
-      outcome = result
-    }
-    try turn(until: "connected or not") { outcome != nil }
-    guard let outcome else { throw NotInTime(description: "no outcome") }
-    return outcome
-  }
-}
-
-extension ConnectFailure {
-  var tlsReason: TLSError.Reason? {
-    if case .tlsFailure(let error) = kind { error.reason } else { nil }
-  }
-}
-
 @Suite struct TLSHandshakeTests {
   private let certificates: Certificates
   private let test: TestLoop
@@ -192,7 +164,9 @@ extension ConnectFailure {
     #expect(try TLSClientContext.shared(caFile: path) === first)
     try directory.write("ca.pem", "# renewed\n" + pem)
     #expect(try TLSClientContext.shared(caFile: path) !== first)
-    for (name, text) in [("missing.pem", nil), ("empty.pem", ""), ("text.pem", "not a certificate")] as [(String, String?)] {
+    for (name, text) in [("missing.pem", nil), ("empty.pem", ""), ("text.pem", "not a certificate")]
+      as [(String, String?)]
+    {
       if let text { try directory.write(name, text) }
       let error = #expect(throws: TLSError.self) { try TLSClientContext.shared(caFile: directory.path(name)) }
       #expect(error?.reason == .trustStore)

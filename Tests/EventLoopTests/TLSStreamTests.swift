@@ -1,5 +1,6 @@
 // TLS streams after the handshake: bulk data, records, ends with and without close_notify, resumption.
 import COpenSSL
+import GatewayTesting
 import Glibc
 import Testing
 
@@ -48,11 +49,12 @@ import Testing
 
   @Test("Megabytes both ways under backpressure and pauses, byte for byte", arguments: [1000, 16_384, 20_000, 300_000])
   func bulk(piece: Int) throws {
-    let bytes = pattern(6_000_000)
+    let bytes = pattern(10_000_000)
+    let isWritten = Latch()
     let server = try server { peer in
-      var held: [UInt8] = []
-      // The sender must meet backpressure: nothing is echoed before all is there.
-      while held.count < 6_000_000, let more = peer.read(), !more.isEmpty { held += more }
+      // The sender must meet backpressure: nothing is read before it has written all.
+      isWritten.wait()
+      let held = peer.read(exactly: 10_000_000)
       peer.write(held)
       _ = peer.read()
     }
@@ -66,6 +68,8 @@ import Testing
       stream.flush()
       start = end
     }
+    #expect(stream.unsent > 0)
+    isWritten.open()
     try test.turn(until: "the echo", within: 60) { recorder.bytes.count >= bytes.count || recorder.hasEnded }
     #expect(recorder.bytes == bytes)
     #expect(recorder.error == nil)
@@ -102,7 +106,9 @@ import Testing
     #expect(recorder.text == "welcome")
   }
 
-  @Test("An end with close_notify is clean, one without is not, and both deliver what came before", arguments: [true, false])
+  @Test(
+    "An end with close_notify is clean, one without is not, and both deliver what came before",
+    arguments: [true, false])
   func ending(cleanly: Bool) throws {
     let server = try server { peer in
       _ = peer.read()
@@ -211,7 +217,9 @@ import Testing
     stream.close()
   }
 
-  @Test("The next connection resumes the session, and one under another name does not", arguments: [TLS1_2_VERSION, TLS1_3_VERSION])
+  @Test(
+    "The next connection resumes the session, and one under another name does not",
+    arguments: [TLS1_2_VERSION, TLS1_3_VERSION])
   func resumption(version: Int32) throws {
     let resumed = Log<Bool>()
     let server = try server(version...version) { peer in

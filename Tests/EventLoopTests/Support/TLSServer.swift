@@ -123,6 +123,8 @@ private final class TLSServerCore: @unchecked Sendable {
       var waiting = pollfd(fd: listening, events: Int16(POLLIN), revents: 0)
       guard unsafe poll(&waiting, 1, 10) > 0, let (fd, _) = try? Socket.accept(listening) else { continue }
       _ = fcntl(fd, F_SETFL, 0)
+      // A reset must not drop what Nagle's delay still holds back.
+      Socket.disableNagle(fd)
       var limit = timeval(tv_sec: 20, tv_usec: 0)
       for name in [SO_RCVTIMEO, SO_SNDTIMEO] {
         unsafe setsockopt(fd, SOL_SOCKET, name, &limit, socklen_t(MemoryLayout<timeval>.size))
