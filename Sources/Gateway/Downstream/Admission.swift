@@ -25,7 +25,7 @@ enum Admission {
     if case .length(let length) = head.framing, length > admitted.plan.requestBody {
       throw GatewayError(.bodyTooLarge)
     }
-    try strip(&head, bytes, admitted.plan, listener, worker)
+    try strip(&head, bytes, admitted.plan, listener, worker, isTrusted: worker.isTrustedProxy(peer))
     return admitted
   }
 
@@ -106,9 +106,25 @@ enum Admission {
     return matched == owned.count
   }
 
-  /// Marks what the caller may not set: what the credential sets, `Authorization`, names with underscores.
+  /// Whether the name says what an earlier proxy saw: `Forwarded`, `X-Forwarded-Port`, `X_Forwarded_Prefix` and so on.
+  private static func isForwardingClaim(_ name: Span<UInt8>, _ known: FieldName) -> Bool {
+    if known == .forwarded { return true }
+    let start: StaticString = "x-forwarded-"
+    let expected = start.bytes
+    if name.count < expected.count { return false }
+    for index in 0..<expected.count {
+      // 0x7f is what `|` makes of an underscore; of the other bytes of a name, only letters change.
+      let byte = name[index] | 0x20
+      if byte != expected[index], byte != 0x7f || expected[index] != UInt8(ascii: "-") { return false }
+    }
+    return true
+  }
+
+  /// Marks what the caller may not set: what the credential sets, `Authorization`, names with underscores, and, unless
+  /// it is a trusted proxy, what only proxies know.
   private static func strip(
-    _ head: inout RequestHead, _ bytes: Span<UInt8>, _ plan: RoutePlan, _ listener: ListenerPlan, _ worker: Worker
+    _ head: inout RequestHead, _ bytes: Span<UInt8>, _ plan: RoutePlan, _ listener: ListenerPlan, _ worker: Worker,
+    isTrusted: Bool
   ) throws(GatewayError) {
     for index in head.fields.indices where !head.fields[index].isDropped {
       let field = head.fields[index]
@@ -121,6 +137,10 @@ enum Admission {
       case .host, .contentLength: break
       default:
         if listener.dropsUnderscoreFields, containsUnderscore(bytes, field.name) {
+          head.fields[index].isDropped = true
+          continue
+        }
+        if !isTrusted, isForwardingClaim(bytes.extracting(field.name.range), field.known) {
           head.fields[index].isDropped = true
           continue
         }

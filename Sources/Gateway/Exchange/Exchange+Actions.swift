@@ -49,7 +49,6 @@ extension Exchange: TimerHandler {
   }
 
   func connect(fresh: Bool) {
-    needsFreshConnection = fresh
     resetAttempt()
     arm(plan.connectTimeout)
     choice = UpstreamChoice()

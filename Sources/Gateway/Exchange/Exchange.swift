@@ -43,7 +43,7 @@ final class Exchange {
   var parkTicket: UInt64 = 0
   /// Its place among those that wait for a connection.
   var connectTicket: ConnectTicket?
-  /// A used connection has just died under it.
+  /// It waits for a connection that nobody has used before.
   var needsFreshConnection = false
   /// Where its connection comes from.
   var pool: UpstreamPool?

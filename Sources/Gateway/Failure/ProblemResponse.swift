@@ -14,11 +14,13 @@ enum ProblemResponse {
     body += ",\"source\":\(quoted(error.source.rawValue))"
     if let credential = error.credential { body += ",\"credential\":\(quoted(credential))" }
     body += "}\n"
-    if case .answeredHere = error.kind { body = "" }
+    var verdict = "; error=\(error.proxyStatus)"
+    // A good answer without a body, and no error.
+    if case .answeredHere = error.kind { (body, verdict) = ("", "") }
     var head = "HTTP/1.1 \(status) \(title(status))\r\n"
     if !body.isEmpty { head += "Content-Type: application/problem+json\r\n" }
     head += "Content-Length: \(body.utf8.count)\r\nCache-Control: no-store\r\n"
-    head += "Proxy-Status: \(proxyName); error=\(error.proxyStatus); details=\"\(error.word)\"\r\n"
+    head += "Proxy-Status: \(proxyName)\(verdict); details=\"\(error.word)\"\r\n"
     if let seconds = error.retryAfterSeconds { head += "Retry-After: \(seconds)\r\n" }
     if status == 401 { head += "WWW-Authenticate: GatewayToken\r\n" }
     if case .malformed(let wire) = error.kind, wire.rule == .methodNotAllowed {

@@ -47,6 +47,7 @@ final class UpstreamPool {
       if !connection.take(for: exchange) { continue }
       return exchange.connected(connection)
     }
+    exchange.needsFreshConnection = fresh
     exchange.connectTicket = waiters.append(exchange)
     startConnecting()
   }
@@ -106,7 +107,7 @@ final class UpstreamPool {
       case .success(let stream):
         failuresInARow = 0
         ejectedUntil = 0
-        hand(HTTP1Upstream(self, stream))
+        hand(HTTP1Upstream(self, stream), to: waiters.first())
       case .failure(let failure):
         open -= 1
         eject()
@@ -123,26 +124,25 @@ final class UpstreamPool {
     ejectedUntil = worker.loop.now + min(30, 1 << Int64(min(5, failuresInARow - 1))) * 1_000_000_000
   }
 
-  /// A connection is free: for the first who waits, else to be idle.
-  private func hand(_ connection: HTTP1Upstream) {
-    if let exchange = waiters.popFirst() {
+  /// A connection is free: for who waits, else to be idle.
+  private func hand(_ connection: HTTP1Upstream, to ticket: ConnectTicket?) {
+    if let ticket, let exchange = waiters.remove(ticket) {
       if !connection.take(for: exchange) { return acquire(for: exchange, fresh: true, onlyRecent: true) }
       return exchange.connected(connection)
     }
-    rest(connection)
-  }
-
-  private func rest(_ connection: HTTP1Upstream) {
     if isClosing { return connection.closeIdle() }
     connection.becomeIdle()
     idle.append(connection)
   }
 
-  /// A connection's exchange is over and it can carry another one; but not one whose last try died on a used connection.
+  /// A connection's exchange is over and it can carry another one: that of the first who waits, but for those who have
+  /// just seen a used connection die, since this one may go the same way.
   func giveBack(_ connection: HTTP1Upstream) {
-    guard let first = waiters.first(), waiters[first]?.needsFreshConnection == true else { return hand(connection) }
-    rest(connection)
-    startConnecting()
+    var ticket = waiters.first()
+    while let passed = ticket, waiters[passed]?.needsFreshConnection == true { ticket = waiters.first(after: passed) }
+    hand(connection, to: ticket)
+    // At the limit, those who were passed over get a new connection in place of this one.
+    if ticket == nil, waiters.count > 0 { startConnecting() }
   }
 
   /// A connection was closed.

@@ -58,4 +58,30 @@ import Testing
     let missing = try await gateway.command(["check", "--config", gateway.directory.path("nothing.json")])
     #expect(missing.exit == .code(1) && missing.errors.contains("nothing.json"))
   }
+
+  /// A listener that other machines reach needs a word on who may use the credentials behind it.
+  @Test(
+    arguments: [
+      (nil, 1), ("\"allow\": [\"10.0.0.0/8\"]", 0), ("\"caller_token\": { \"env\": \"CALLERS\" }", 0),
+      ("\"open\": true", 0), ("\"open\": false", 1), ("\"allow\": []", 1),
+    ] as [(String?, Int32)])
+  func aListenerForOtherMachinesSaysWhoMayCall(_ member: String?, _ code: Int32) async throws {
+    let gateway = try GatewayUnderTest()
+    try gateway.write(
+      """
+      {
+        "listeners": [ { "name": "main", "address": "0.0.0.0:0"\(member.map { ", " + $0 } ?? "") } ],
+        "store": { "kind": "sqlite", "path": "gateway.db" }, "credentials": {},
+        "routes": [ { "match": { "path_prefix": "/" }, "upstream": { "url": "http://127.0.0.1:1" }, "credential": null } ]
+      }
+      """)
+    let result = try await gateway.command(
+      ["check", "--config", gateway.configurationPath], environment: ["CALLERS": "a-token-of-callers-0123456789"])
+    #expect(result.exit == .code(code), "\(result.errors)")
+    #expect(code == 0 || result.errors.contains("listeners[0]"), "\(result.errors)")
+    #expect(!(result.output + result.errors).contains("a-token-of-callers"))
+    if code == 0 { return }
+    let serve = try await gateway.command(["serve", "--config", gateway.configurationPath])
+    #expect(serve.exit == .code(1) && serve.errors == result.errors)
+  }
 }

@@ -1,4 +1,5 @@
 // SIGTERM under load: nobody's request fails, and the process ends in time.
+import EventLoop
 import GatewayTesting
 import Testing
 
@@ -24,5 +25,53 @@ import Testing
     #expect(try await relay.gateway.stop(within: .seconds(20)) == .code(0))
     let (response, closes) = try await answer.value
     #expect(response.status == 200 && response.bodyText == "late" && closes)
+  }
+
+  /// Callers that keep to `Connection: close` and make no new connection afterwards: not one request of theirs fails.
+  @Test func callersThatHeedTheCloseLoseNothing() async throws {
+    let relay = try await Relay.start { _ in .after(.milliseconds(20)) { .answer(.text("fine")) } }
+    let stop = Latch()
+    var run = LoadRun(to: relay.address, callers: 50, .time(.seconds(60)), OutgoingRequest("/x"))
+    run.check = { response in
+      if !response.head.keepsAlive { stop.open() }
+      return response.status == 200 && response.bodyText == "fine" ? nil : "\(response.status) \(response.bodyText)"
+    }
+    let load = try run.start()
+    try await Deadline.wait("callers are served") { load.progress.count > 500 }
+    let process = try relay.gateway.process
+    process.send(ChildProcess.terminate)
+    try await Deadline.wait("the first caller is told") { stop.isPassed }
+    load.stop()
+    let report = try await load.report()
+    // A caller that was told may have begun one more request, on a new connection, before all were stopped.
+    #expect(report.entries.allSatisfy { $0.status == 200 || $0.status == 0 })
+    #expect(report.failures.keys.allSatisfy { $0.contains("refused") }, "\(report.failures)")
+    #expect(report.failureCount < run.callers)
+    #expect(try await process.waitForExit(within: .seconds(20)) == .code(0))
+  }
+
+  @Test func readyzSaysDrainingAndTheDrainEndsInItsTime() async throws {
+    let relay = try await Relay.start(
+      configure: { configuration, _ in configuration.timeouts["drain"] = "3s" }
+    ) { _ in .hang }
+    let answer = Task { try await relay.send("GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n") }
+    try await Deadline.wait("the origin has the request") { relay.origin.record.completed == 1 }
+    #expect(try await relay.gateway.adminStatus("/readyz") == 200)
+    let process = try relay.gateway.process
+    let clock = ContinuousClock()
+    let begin = clock.now
+    process.send(ChildProcess.terminate)
+    try await process.waitWhileRunning("/readyz says draining") {
+      let ready = try await relay.gateway.adminGet("/readyz")
+      return ready.status == 503 && ready.bodyText.contains("draining")
+    }
+    #expect(try await relay.gateway.adminStatus("/healthz") == 200)
+    let address = relay.address
+    await #expect(throws: (any Error).self) { try await OwnThread.run { _ = try RawClient(to: address) } }
+    #expect(try await process.waitForExit(within: .seconds(20)) == .code(0))
+    let time = clock.now - begin
+    #expect(time >= .milliseconds(2900) && time < .seconds(8), "\(time)")
+    // What is cut at the end is seen as cut.
+    await #expect(throws: (any Error).self) { try await answer.value }
   }
 }

@@ -151,6 +151,19 @@ import TokenKit
     #expect(relay.origin.record.requests.contains { $0.ordinal > 1 }, "connections were taken again")
   }
 
+  /// With every connection in use, those that must have a new one wait until an old one makes room.
+  @Test func aStaleConnectionIsNoErrorAtTheLimitOfConnections() async throws {
+    let relay = try await Relay.start(
+      configure: { configuration, _ in
+        configuration.more["workers"] = 1
+        configuration.limits["upstream_connections"] = 2
+      }
+    ) { $0.ordinal > 3 ? .close : .answer(.text("fresh")) }
+    let report = try await LoadRun(to: relay.address, callers: 8, .requestsPerCaller(50), OutgoingRequest("/x"))
+      .check { $0.bodyText == "fresh" ? nil : "\($0.status) \($0.bodyText)" }.run()
+    #expect(report.count == 400 && report.isAll(200), "\(report.failures)")
+  }
+
   /// The same race with a body: it is held, so PUT goes again and is whole; POST must not be repeated.
   @Test func onlyWhatMayBeRepeatedIsRepeated() async throws {
     let relay = try await Relay.start { $0.ordinal > 1 ? .close : .answer(.text("\($0.bodyCount)")) }
