@@ -30,10 +30,9 @@ package struct ResolveFailure: Error, Sendable, Equatable, CustomStringConvertib
     /// The name does not exist, or has no address (NXDOMAIN, NODATA).
     case notFound = "not_found"
     case timedOut = "timed_out"
-    /// A name server answered that it cannot (SERVFAIL, REFUSED, …), or with garbage.
+    /// No name server can be reached, or all of them answered that they cannot (SERVFAIL, REFUSED, …): c-ares asks the
+    /// next one, and does not tell these apart in the end.
     case serverFailure = "server_failure"
-    /// No name server can be reached.
-    case unreachable
     case badName = "bad_name"
     /// The resolver was stopped.
     case stopped
@@ -54,13 +53,15 @@ package struct ResolveFailure: Error, Sendable, Equatable, CustomStringConvertib
 
   /// From a status of c-ares.
   init(status: Int32) {
-    let detail = unsafe String(cString: ares_strerror(status))
+    let detail =
+      status == ARES_ECONNREFUSED
+      ? "no DNS server can be reached, or all of them failed" : unsafe String(cString: ares_strerror(status))
     let reason: Reason =
       switch status {
       case ARES_ENODATA, ARES_ENOTFOUND: .notFound
       case ARES_ETIMEOUT: .timedOut
-      case ARES_EFORMERR, ARES_ESERVFAIL, ARES_ENOTIMP, ARES_EREFUSED, ARES_EBADRESP: .serverFailure
-      case ARES_ECONNREFUSED: .unreachable
+      case ARES_EFORMERR, ARES_ESERVFAIL, ARES_ENOTIMP, ARES_EREFUSED, ARES_EBADRESP, ARES_ECONNREFUSED:
+        .serverFailure
       case ARES_EBADNAME: .badName
       case ARES_EDESTRUCTION, ARES_ECANCELLED: .stopped
       default: .library

@@ -1,5 +1,10 @@
 // What the Glibc module does not show: epoll without its pointer union, accept4, signalfd, eventfd, prctl.
 #pragma once
+// The system's declarations stay with Swift's own module, for which they are named first; else a file that imports only
+// Glibc would lose those that another module has included.
+#if __has_include(<SwiftGlibc.h>)
+#include <SwiftGlibc.h>
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -81,3 +86,5 @@ static inline ssize_t linux_send2(int fd, const void *a, size_t an, const void *
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
   return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
+// Gives the calling thread a table of descriptors of its own; for tests that use all of them up.
+static inline int linux_unshare_files(void) { return (int)syscall(SYS_unshare, 0x400 /* CLONE_FILES */); }

@@ -1,5 +1,9 @@
-// OpenSSL, with its function-like macros and cast constants as typed functions and values.
+// OpenSSL, with its function-like macros and cast constants as typed functions and values. The system's declarations
+// that it includes stay with Swift's own module, for which they are named first.
 #pragma once
+#if __has_include(<SwiftGlibc.h>)
+#include <SwiftGlibc.h>
+#endif
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>

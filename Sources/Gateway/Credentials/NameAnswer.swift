@@ -11,7 +11,7 @@ enum NameAnswer {
       switch failure.reason {
       case .notFound, .badName: .failure(.notFound)
       case .timedOut: .failure(.timedOut)
-      case .serverFailure, .unreachable, .stopped, .library: .failure(.failed)
+      case .serverFailure, .stopped, .library: .failure(.failed)
       }
     }
   }

@@ -64,7 +64,7 @@ extension HTTP1Downstream: TimerHandler {
       if rate.isTooSlow(sent: stream.sent) { gone() } else { startRate() }
     case .body, .chunked, .trailers:
       if isBodyPaused, stream.unsent == 0 { return }
-      if !rate.isTooSlow(sent: stream.sent) { return startRate() }
+      if awaitsContinue || !rate.isTooSlow(sent: stream.sent) { return startRate() }
       if hasResponseBegun { gone() } else { refuse(GatewayError(.requestTimeout)) }
     }
   }

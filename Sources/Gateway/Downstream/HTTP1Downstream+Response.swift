@@ -6,6 +6,7 @@ extension HTTP1Downstream: DownstreamChannel {
   var hasBacklog: Bool { stream.isFull }
 
   func sendInformational(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
+    if head.status == 100 { awaitsContinue = false }
     ResponseWriter.write(head, bytes, to: stream, tail: .informational)
   }
 

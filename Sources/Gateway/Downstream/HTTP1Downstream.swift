@@ -47,6 +47,8 @@ final class HTTP1Downstream: StreamDelegate {
   var isHeadRequest = false
   /// The caller has said that this request is its last.
   var callerCloses = false
+  /// The caller holds its body back until the upstream asks for it: no rate can be expected of it.
+  var awaitsContinue = false
   var mayCloseAfterFlush = false
 
   init(_ worker: Worker, _ stream: Stream, _ listener: ListenerPlan, peer: SocketAddress) {
@@ -83,6 +85,7 @@ final class HTTP1Downstream: StreamDelegate {
 
   func stream(_ stream: Stream, didRead bytes: Span<UInt8>) {
     rate.add(bytes.count)
+    awaitsContinue = false
     if let input {
       input.append(bytes)
       return takeInput()
@@ -212,6 +215,7 @@ final class HTTP1Downstream: StreamDelegate {
     hasResponseBegun = false
     isChunkedResponse = false
     isCloseDelimited = false
+    awaitsContinue = worker.requestHead.expectsContinue
     switch worker.requestHead.framing {
     case .none, .untilClose, .length(0): phase = .answering
     case .length(let length):

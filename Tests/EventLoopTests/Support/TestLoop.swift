@@ -107,8 +107,19 @@ enum Pairs {
 
 /// Bytes that show a missing, repeated or swapped piece.
 func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
+  // A random block of an odd size, numbered: quick also without optimization.
   var random = TestRandom(seed: seed)
-  return (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next() >> 24) }
+  let block = (0..<4099).map { _ in UInt8(truncatingIfNeeded: random.next() >> 24) }
+  var bytes: [UInt8] = []
+  bytes.reserveCapacity(count + block.count + 4)
+  var number = 0
+  while bytes.count < count {
+    for shift in [0, 8, 16, 24] { bytes.append(UInt8(truncatingIfNeeded: number >> shift)) }
+    bytes += block
+    number += 1
+  }
+  bytes.removeLast(bytes.count - count)
+  return bytes
 }
 
 struct TestRandom: RandomNumberGenerator {
