@@ -217,6 +217,9 @@ package final class Stream: EventHandler, Runnable {
   /// Bytes that wait to be sent.
   package var unsent: Int { output?.count ?? 0 }
 
+  /// The socket takes no more for now: `streamDidDrain` follows. Bytes that only wait for a `flush` don't count.
+  package var isFull: Bool { isWriteBlocked && output != nil }
+
   /// Queues bytes; large ones are sent at once. Call `flush` when the message or the batch is complete.
   package func write(_ bytes: Span<UInt8>) {
     if isClosed || hasWriteFailed || bytes.count == 0 { return }

@@ -27,6 +27,9 @@ final class ControlPlane {
   private var signals: SignalSource?
   private var phase = Phase.starting
   private var drainedWorkers = 0
+  private var listeningWorkers: Int
+  /// Closed when the last data loop has stopped listening: later callers are refused instead of left waiting.
+  private let stopListening: () -> Void
   private var isStoreReleased = false
   private var drainTimer: ManagerTimer?
   /// Called once the data loops may start.
@@ -36,7 +39,8 @@ final class ControlPlane {
 
   init(
     _ loop: EventLoop, _ configuration: GatewayConfiguration, _ plan: DataPlanePlan, logger: Logger,
-    mailboxes: [Mailbox<WorkerMessage>], control: Mailbox<ControlMessage>, ready: @escaping () -> Void
+    mailboxes: [Mailbox<WorkerMessage>], control: Mailbox<ControlMessage>, stopListening: @escaping () -> Void,
+    ready: @escaping () -> Void
   ) throws {
     self.loop = loop
     self.configuration = configuration
@@ -45,12 +49,14 @@ final class ControlPlane {
     self.mailboxes = mailboxes
     self.control = control
     self.ready = ready
+    self.stopListening = stopListening
+    listeningWorkers = mailboxes.count
     publisher = LoopPublisher(mailboxes)
     timers = ControlTimers(loop)
     let resolver = try Resolver(loop)
     self.resolver = resolver
-    transport = CurlTransport(loop, userAgent: "gateway/\(Version.text)") { host, port, completion in
-      resolver.resolve(host) { completion(NameAnswer.numeric($0, port: port)) }
+    transport = CurlTransport(loop, userAgent: "gateway/\(Version.text)") { host, _, completion in
+      resolver.resolve(host) { completion(NameAnswer.numeric($0)) }
     }
   }
 
@@ -118,11 +124,7 @@ final class ControlPlane {
       let port = target.port
       watchers.append(
         resolver.watch(target.host) { [unowned self] result in
-          let message: Result<[SocketAddress], GatewayError> =
-            switch result {
-            case .success(let name): .success(name.addresses.map { $0.with(port: port) })
-            case .failure(let failure): .failure(GatewayError(failure))
-            }
+          let message = NameAnswer.upstream(result, port: port)
           if case .failure(let failure) = result {
             logger.warning(
               "upstream name not resolved", metadata: ["host": "\(target.host)", "reason": "\(failure.reason)"])
@@ -138,6 +140,10 @@ final class ControlPlane {
     switch message {
     case .lease(let question, let credential, let worker): answer(question, credential, worker)
     case .holding(let ticket): publisher.acknowledge(ticket)
+    case .stoppedListening:
+      listeningWorkers -= 1
+      if listeningWorkers == 0 { stopListening() }
+    case .failed(let reason): fail(reason)
     case .drained:
       drainedWorkers += 1
       endIfDone()
@@ -161,7 +167,7 @@ final class ControlPlane {
   private func fail(_ reason: String) {
     if failure == nil {
       failure = reason
-      logger.critical("can't start", metadata: ["reason": "\(reason)"])
+      logger.critical("can't go on", metadata: ["reason": "\(reason)"])
     }
     phase = .ended
     loop.stop()
@@ -201,6 +207,8 @@ final class ControlPlane {
     guard phase == .draining, isStoreReleased, drainedWorkers == mailboxes.count else { return }
     phase = .ended
     transport.close()
+    for watcher in watchers { watcher.stop() }
+    resolver.stop()
     loop.stop()
   }
 }

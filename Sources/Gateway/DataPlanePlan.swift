@@ -3,7 +3,7 @@ internal import EventLoop
 internal import HTTPWire
 internal import TokenKit
 
-/// Immutable, made once at start.
+/// Immutable. Made once for the control loop and once for each data loop: what a request touches is its own loop's.
 struct DataPlanePlan: Sendable {
   let routes: RouteTable
   let plans: [RoutePlan]
@@ -11,33 +11,26 @@ struct DataPlanePlan: Sendable {
   let targets: [UpstreamTarget]
   let upstreamConnections: [Int]
 
-  init(_ configuration: GatewayConfiguration, tls: (UpstreamOrigin, String?) throws(TLSError) -> TLSTarget)
-    throws(TLSError)
-  {
+  /// - Throws: what is wrong with a file of certificate authorities.
+  init(_ configuration: GatewayConfiguration) throws(TLSError) {
     var targets: [UpstreamTarget] = []
     var limits: [Int] = []
     var places: [PoolKey: Int] = [:]
     var plans: [RoutePlan] = []
     for (index, route) in configuration.routes.enumerated() {
-      let origin = route.upstream.origins[0]
-      let key = PoolKey(
-        origin: origin, caFile: route.upstream.caFile, idle: route.timeouts.upstreamIdle,
-        responseHead: route.limits.responseHead, connections: route.limits.upstreamConnections)
-      let place: Int
-      if let known = places[key] {
-        place = known
-      } else {
-        place = targets.count
-        places[key] = place
-        targets.append(
-          UpstreamTarget(
-            host: origin.host, port: origin.port, tls: origin.isTLS ? try tls(origin, route.upstream.caFile) : nil,
-            idleTimeout: route.timeouts.upstreamIdle.nanoseconds, responseHeadBytes: route.limits.responseHead,
-            responseFields: max(configuration.limits.headers, 100)))
+      var upstreams: [Int] = []
+      for origin in route.upstream.origins {
+        let key = PoolKey(
+          origin: origin, caFile: route.upstream.caFile, idle: route.timeouts.upstreamIdle,
+          responseHead: route.limits.responseHead, connections: route.limits.upstreamConnections)
+        let place = places[key] ?? targets.count
+        upstreams.append(place)
+        if places.updateValue(place, forKey: key) != nil { continue }
+        targets.append(try Self.target(origin, route, configuration))
         // A loop's part of the limit, and at least one each.
         limits.append(max(1, route.limits.upstreamConnections / configuration.workers))
       }
-      plans.append(Self.plan(UInt32(index), route, upstream: place, configuration))
+      plans.append(Self.plan(UInt32(index), route, upstreams: upstreams, configuration))
     }
     self.plans = plans
     self.targets = targets
@@ -55,19 +48,31 @@ struct DataPlanePlan: Sendable {
     var connections: Int
   }
 
+  private static func target(
+    _ origin: UpstreamOrigin, _ route: RouteConfiguration, _ configuration: GatewayConfiguration
+  ) throws(TLSError) -> UpstreamTarget {
+    var tls: TLSTarget?
+    if origin.isTLS {
+      tls = TLSTarget(
+        context: try TLSClientContext.shared(caFile: route.upstream.caFile), serverName: origin.tlsServerName,
+        port: origin.port)
+    }
+    return UpstreamTarget(
+      host: origin.host, port: origin.port, authority: origin.authority, tls: tls,
+      idleTimeout: route.timeouts.upstreamIdle.nanoseconds, responseHeadBytes: route.limits.responseHead,
+      responseFields: max(configuration.limits.headers, 100))
+  }
+
   private static func plan(
-    _ index: UInt32, _ route: RouteConfiguration, upstream: Int, _ configuration: GatewayConfiguration
+    _ index: UInt32, _ route: RouteConfiguration, upstreams: [Int], _ configuration: GatewayConfiguration
   ) -> RoutePlan {
     let credential = route.credential.map { configuration.credentials[$0] }
-    var owned = ["authorization"]
-    if let credential {
-      owned += credential.injectedFieldNames + credential.provider.traits.requestFields.map(\.name)
-    }
+    let owned = ["authorization"] + (credential?.injectedFieldNames ?? [])
     return RoutePlan(
       index: index, name: route.name, credential: route.credential, credentialName: credential?.name ?? "",
-      upstream: upstream, basePath: Array(route.upstream.basePath.utf8),
-      host: Array(route.upstream.origins[0].authority.utf8), preservesHost: route.preserveHost,
-      ownedNames: owned.map { Array($0.utf8) }, rejections: credential?.rejectionStatuses ?? [],
+      upstreams: upstreams, basePath: Array(route.upstream.basePath.utf8), preservesHost: route.preserveHost,
+      ownedNames: owned.map { $0.lowercased().utf8.filter { $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "_") } },
+      rejections: credential?.rejectionStatuses ?? [],
       requestBody: UInt64(route.limits.requestBody), replayBody: route.limits.replayBody,
       connectTimeout: route.timeouts.connect.nanoseconds, responseHeadTimeout: route.timeouts.responseHead.nanoseconds,
       streamIdleTimeout: route.timeouts.streamIdle.nanoseconds, parkTimeout: route.timeouts.park.nanoseconds)

@@ -26,24 +26,25 @@ package enum GatewayServer {
   private static func serve(_ configuration: GatewayConfiguration, _ logger: Logger) throws {
     try SignalSource.block([SignalSource.terminate, SignalSource.interrupt, SignalSource.hangup])
     let descriptors = Process.raiseDescriptorLimit()
-    let plan = try DataPlanePlan(configuration) { (origin, caFile) throws(TLSError) in
-      TLSTarget(context: try TLSClientContext.shared(caFile: caFile), serverName: origin.tlsServerName, port: origin.port)
-    }
+    let plan = try DataPlanePlan(configuration)
     var listening: [Int32] = []
     for listener in plan.listeners { listening.append(try listen(listener.address, "listener \(listener.name)")) }
     let adminSocket = try listen(configuration.admin, "admin listener")
 
     let control = try Mailbox<ControlMessage>()
     let mailboxes = try (0..<configuration.workers).map { _ in try Mailbox<WorkerMessage>() }
-    let contexts = contexts(configuration, plan, mailboxes, control)
+    let contexts = contexts(configuration, mailboxes, control)
     var threads: [LoopThread.Handle] = []
     let loop = try EventLoop()
     var startError: (any Error)?
     let plane = try ControlPlane(
-      loop, configuration, plan, logger: logger, mailboxes: mailboxes, control: control
+      loop, configuration, plan, logger: logger, mailboxes: mailboxes, control: control,
+      stopListening: { [listening] in
+        for fd in listening { Socket.close(fd) }
+      }
     ) { [listening] in
       do {
-        for context in contexts { threads.append(try start(context, listening, logger)) }
+        for context in contexts { threads.append(try start(context, listening)) }
         for (listener, fd) in zip(plan.listeners, listening) {
           let address = (try? Socket.localAddress(fd)) ?? listener.address
           logger.notice("listening", metadata: ["listener": "\(listener.name)", "address": "\(address)"])
@@ -67,7 +68,7 @@ package enum GatewayServer {
     if let startError { throw startError }
     if let failure = plane.failure { throw StartFailure(failure) }
     for thread in threads { thread.join() }
-    for fd in listening + [adminSocket] { Socket.close(fd) }
+    Socket.close(adminSocket)
     logger.notice("stopped")
   }
 
@@ -80,33 +81,30 @@ package enum GatewayServer {
   }
 
   private static func contexts(
-    _ configuration: GatewayConfiguration, _ plan: DataPlanePlan, _ mailboxes: [Mailbox<WorkerMessage>],
+    _ configuration: GatewayConfiguration, _ mailboxes: [Mailbox<WorkerMessage>],
     _ control: Mailbox<ControlMessage>
   ) -> [WorkerContext] {
     let forwarding = Forwarding(sendsVia: configuration.via, trustedProxies: configuration.trustedProxies)
     let memory = ReplayMemory(limit: configuration.limits.replayMemory)
     let loads = mailboxes.map { _ in WorkerLoad() }
+    let leases = SharedLeaseState(credentials: configuration.credentials.count, parked: configuration.limits.parked)
     return mailboxes.indices.map { index in
       WorkerContext(
-        index: index, routes: plan.routes, plans: plan.plans, targets: plan.targets,
-        upstreamConnections: plan.upstreamConnections, listeners: plan.listeners, forwarding: forwarding,
-        credentials: configuration.credentials.count,
-        parkedLimit: (configuration.limits.parked + mailboxes.count - 1) / mailboxes.count,
+        index: index, configuration: configuration, forwarding: forwarding,
+        leases: leases,
         connectionLimit: configuration.limits.connections, replayMemory: memory, loads: loads,
         mailboxes: mailboxes, control: control)
     }
   }
 
   private static func start(
-    _ context: WorkerContext, _ listening: [Int32], _ logger: Logger
+    _ context: WorkerContext, _ listening: [Int32]
   ) throws(SystemError) -> LoopThread.Handle {
     try LoopThread.start(name: "data-\(context.index)") {
       do {
         try Worker(context).run(listening: listening)
       } catch {
-        logger.critical("a data loop ended", metadata: ["error": "\(error)"])
-        // Nothing can be served by a loop that is gone; the others would hide it.
-        context.control.send(.drained(worker: context.index))
+        context.control.send(.failed("data loop \(context.index) ended: \(error)"))
       }
     }
   }

@@ -23,7 +23,11 @@ enum WorkerMessage: Sendable {
 enum ControlMessage: Sendable {
   case lease(LeaseQuestion, credential: Int, worker: Int)
   case holding(ticket: UInt64)
+  /// It accepts no connections any more, and has taken what was queued.
+  case stoppedListening
   case drained(worker: Int)
+  /// Its loop can't go on. The others would hide that a part of the callers is not served.
+  case failed(String)
 }
 
 /// How many connections a loop has, for those that hand out new ones. Touched when one opens or closes.
@@ -34,15 +38,9 @@ final class WorkerLoad: Sendable {
 /// What every data loop needs from outside; immutable.
 struct WorkerContext: Sendable {
   let index: Int
-  let routes: RouteTable
-  let plans: [RoutePlan]
-  let targets: [UpstreamTarget]
-  /// This loop's part of each upstream's limit.
-  let upstreamConnections: [Int]
-  let listeners: [ListenerPlan]
+  let configuration: GatewayConfiguration
   let forwarding: Forwarding
-  let credentials: Int
-  let parkedLimit: Int
+  let leases: SharedLeaseState
   let connectionLimit: Int
   let replayMemory: ReplayMemory
   let loads: [WorkerLoad]
@@ -65,6 +63,8 @@ final class Worker {
 
   let loop: EventLoop
   let context: WorkerContext
+  /// This loop's own copy.
+  let plan: DataPlanePlan
   let noRoute = RoutePlan.none()
   let replay: ReplayBudget
   private(set) var leases: LeaseCache
@@ -85,26 +85,27 @@ final class Worker {
   private var nextID: UInt64 = 0
   private var drainTimer: DrainSweep?
 
-  var plans: [RoutePlan] { context.plans }
-  var routes: RouteTable { context.routes }
+  var plans: [RoutePlan] { plan.plans }
+  var routes: RouteTable { plan.routes }
   var forwarding: Forwarding { context.forwarding }
 
-  init(_ context: WorkerContext) throws(SystemError) {
+  init(_ context: WorkerContext) throws {
     self.context = context
+    plan = try DataPlanePlan(context.configuration)
     loop = try EventLoop()
     replay = ReplayBudget(context.replayMemory)
     let control = context.control
     let index = context.index
-    leases = LeaseCache(loop, credentials: context.credentials, parkedLimit: context.parkedLimit) {
+    leases = LeaseCache(loop, credentials: context.configuration.credentials.count, context.leases) {
       control.send(.lease($1, credential: $0, worker: index))
     }
-    pools = zip(context.targets, context.upstreamConnections).map { UpstreamPool(self, $0, limit: $1) }
+    pools = zip(plan.targets, plan.upstreamConnections).map { UpstreamPool(self, $0, limit: $1) }
     receiver = try context.mailboxes[index].attach(to: loop) { [unowned self] in receive($0) }
   }
 
   /// Turns until the drain is over.
   func run(listening: [Int32]) throws(SystemError) {
-    for (plan, fd) in zip(context.listeners, listening) {
+    for (plan, fd) in zip(plan.listeners, listening) {
       listeners.append(
         try Listener(loop, fd: fd) { [unowned self] connection, peer in accept(connection, peer, plan.index) })
     }
@@ -145,7 +146,8 @@ final class Worker {
       }
     }
     if total >= context.connectionLimit, !closeOneIdle() { return shed(fd) }
-    if own - leastCount > 8, least != context.index {
+    // Who is drained already would not take it.
+    if own - leastCount > 8, least != context.index, !isDraining {
       context.loads[least].connections.add(1, ordering: .relaxed)
       return context.mailboxes[least].send(.adopt(fd: fd, peer: peer, listener: listener))
     }
@@ -157,7 +159,7 @@ final class Worker {
     Socket.disableNagle(fd)
     do throws(SystemError) {
       let stream = try Stream(loop, connected: fd)
-      let connection = HTTP1Downstream(self, stream, context.listeners[listener], peer: peer)
+      let connection = HTTP1Downstream(self, stream, plan.listeners[listener], peer: peer)
       connections[ObjectIdentifier(connection)] = connection
     } catch {
       // Out of memory for the registration: this caller sees its connection closed.
@@ -222,6 +224,7 @@ final class Worker {
     if isDraining { return }
     isDraining = true
     for listener in listeners { listener.drain() }
+    context.control.send(.stoppedListening)
     // Callers with a request on its way get it answered with `Connection: close`; who sends nothing for a moment has
     // none on its way.
     drainTimer = DrainSweep(loop) { [unowned self] in
@@ -243,6 +246,9 @@ final class Worker {
     self.receiver = nil
     drainTimer?.cancel()
     for pool in pools { pool.close() }
+    // Both refer back to this object, which must not outlive its loop.
+    pools.removeAll()
+    spareExchanges.removeAll()
     context.control.send(.drained(worker: context.index))
     loop.stop()
   }

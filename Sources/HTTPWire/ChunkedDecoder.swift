@@ -65,6 +65,8 @@ package struct ChunkedDecoder: Sendable {
       if let digit = byte.hexDigit {
         digits += 1
         guard digits <= 16 else { throw WireError(.malformedChunkSize) }
+        // Sizes that a peer with signed numbers would misread are nobody's honest chunks.
+        guard remaining < 1 << 59 else { throw WireError(.malformedChunkSize) }
         remaining = remaining << 4 | UInt64(digit)
       } else {
         try afterSize(byte)

@@ -91,13 +91,13 @@ package enum HeadWriter {
     out.append(copying: bytes.extracting(run))
   }
 
-  /// Whether the line stands in `bytes` exactly as it would be written.
+  /// Whether the line stands in `bytes` exactly as it would be written. Of the two bytes between name and value one is
+  /// the colon, so if the second is a space, the first is it.
   @inline(__always)
   private static func isCanonical(_ bytes: Span<UInt8>, name: Range<Int>, value: Range<Int>) -> Bool {
     let end = value.upperBound
-    return value.lowerBound == name.upperBound + 2 && bytes[name.upperBound] == Byte.colon
-      && bytes[name.upperBound + 1] == Byte.space && end + 1 < bytes.count
-      && bytes[end] == Byte.carriageReturn && bytes[end + 1] == Byte.lineFeed
+    return value.lowerBound == name.upperBound + 2 && bytes[name.upperBound + 1] == Byte.space
+      && end + 1 < bytes.count && bytes[end] == Byte.carriageReturn && bytes[end + 1] == Byte.lineFeed
   }
 
   /// One field line with a name of our own.

@@ -25,6 +25,15 @@ import Testing
     #expect(machine.state == .finished)
   }
 
+  @Test("4.3: a lease that ends while a request waits for its connection parks it again")
+  func parksWhenItsLeaseEnds() {
+    var machine = ExchangeStateMachine()
+    #expect(machine.start(hasLease: true, mayPark: true) == .connect(fresh: false))
+    #expect(machine.leaseEnded(mayPark: true) == .park)
+    #expect(machine.leaseArrived() == .connect(fresh: false))
+    #expect(machine.leaseEnded(mayPark: false) == .fail(GatewayError(.parkedTooMany)))
+  }
+
   @Test("4.3: without a usable lease a request parks and goes on when one comes")
   func parks() {
     var machine = ExchangeStateMachine()

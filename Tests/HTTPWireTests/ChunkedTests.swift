@@ -128,13 +128,20 @@ struct ChunkedTests {
     #expect(result.body.count == 64 && result.error == nil && result.trailers != nil)
   }
 
+  @Test("a size that does not fit a signed number is refused", arguments: ["8000000000000000", "ffffffffffffffff"])
+  func tooLarge(size: String) {
+    var decoder = ChunkedDecoder()
+    let bytes = Array("\(size)\r\nabc".utf8)
+    #expect(throws: WireError(.malformedChunkSize)) { _ = try decoder.next(bytes.span, from: 0) }
+  }
+
   @Test("the largest size is taken as it is")
   func largest() throws {
     var decoder = ChunkedDecoder()
-    let bytes = Array("ffffffffffffffff\r\nabc".utf8)
+    let bytes = Array("7fffffffffffffff\r\nabc".utf8)
     let event = try decoder.next(bytes.span, from: 0)
     #expect(event == .data(18..<21))
-    #expect(decoder.remainingInChunk == UInt64.max - 3 && !decoder.isDone)
+    #expect(decoder.remainingInChunk == UInt64(Int64.max) - 3 && !decoder.isDone)
     let more = try decoder.next(bytes.span, from: 21)
     #expect(more == .needMore)
   }

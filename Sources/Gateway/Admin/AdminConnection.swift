@@ -23,9 +23,9 @@ final class AdminConnection: StreamDelegate, TimerHandler {
   }
 
   func close() {
-    if stream.isClosed { return }
-    if let timer { server.loop.timers.release(timer) }
-    timer = nil
+    guard let timer else { return }
+    server.loop.timers.release(timer)
+    self.timer = nil
     stream.close()
     server.closed(self)
   }
@@ -37,8 +37,9 @@ final class AdminConnection: StreamDelegate, TimerHandler {
     for index in 0..<bytes.count { input.append(bytes[index]) }
     while !input.isEmpty, !isEnding {
       var head = RequestHead()
+      let bytes = input
       do throws(WireError) {
-        guard let count = try head.parse(input.span, limits: Self.limits) else { return }
+        guard let count = try head.parse(bytes.span, limits: Self.limits) else { return }
         respond(to: head)
         input.removeFirst(count)
       } catch {

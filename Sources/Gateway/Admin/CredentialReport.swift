@@ -3,16 +3,19 @@ internal import TokenKit
 internal import TokenService
 
 enum CredentialReport {
-  /// 200 when every credential can serve, else 503 with those that can't and why.
+  /// 200 when every credential can serve, else 503. Either way it names those that somebody should look at: a lease
+  /// serves to its end, also when its successor needs a login.
   static func readiness(_ plane: ControlPlane) -> AdminAnswer {
     if plane.isDraining { return AdminAnswer(status: 503, body: "{\"ready\":false,\"reason\":\"draining\"}\n") }
     guard let manager = plane.manager else {
       return AdminAnswer(status: 503, body: "{\"ready\":false,\"reason\":\"starting\"}\n")
     }
-    let unhealthy = manager.status.filter { !$0.isHealthy }
-    if unhealthy.isEmpty { return AdminAnswer(status: 200, body: "{\"ready\":true}\n") }
-    let list = unhealthy.map(object).joined(separator: ",")
-    return AdminAnswer(status: 503, body: "{\"ready\":false,\"credentials\":[\(list)]}\n")
+    let all = manager.status
+    let isReady = all.allSatisfy(\.isHealthy)
+    let noticeable = all.filter { !$0.isHealthy || !$0.alarms.isEmpty || $0.failure != nil }
+    let list = noticeable.map(object).joined(separator: ",")
+    return AdminAnswer(
+      status: isReady ? 200 : 503, body: "{\"ready\":\(isReady),\"credentials\":[\(list)]}\n")
   }
 
   static func list(_ plane: ControlPlane) -> AdminAnswer {

@@ -18,15 +18,16 @@ package enum ConfigurationLoader {
   private static let largestFile = 4 << 20
 
   /// Reads a file. Relative paths in it count from its own directory. Blocking.
-  /// - Parameters:
-  ///   - environment: for `{"env": …}`.
+  /// - Parameter environment: for `{"env": …}`.
   package static func load(
     path: String, registry: ProviderRegistry, environment: [String: String]
   ) -> Result<LoadedConfiguration, InvalidConfiguration> {
     do {
       let file = try SystemFile.read(path, limit: largestFile)
       let directory = SystemFile.directory(of: SystemFile.absolute(path))
-      return read(file.bytes, directory: directory, registry: registry, environment: environment)
+      return read(
+        file.bytes, directory: directory, registry: registry,
+        environment: environment)
     } catch {
       return .failure(InvalidConfiguration(problems: [SettingsProblem(path: "", message: "the file \(error.message)")]))
     }

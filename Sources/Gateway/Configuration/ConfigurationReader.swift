@@ -91,22 +91,29 @@ struct ConfigurationReader {
     let store = StoreConfiguration(kind: kind, path: SystemFile.resolve(path, in: directory))
     settings?.finish()
     if path.isEmpty || path.hasSuffix("/") { settings?.reject("path", "must name a file") }
-    // The store itself decides when it is opened; `check` may run on another machine than `serve`.
-    let folder = SystemFile.directory(of: store.path)
-    do {
-      let status = try SystemFile.status(folder)
-      if !status.isDirectory {
-        warn("directory \(folder) is not a directory")
-      } else if status.mode & 0o077 != 0 {
-        warn("directory \(folder) can be used by others (mode \(status.octalMode)); the store must lie in one of mode 0700")
-      }
-    } catch {
-      warn("directory \(folder) \(error.message)")
-    }
+    warnOfDirectory(SystemFile.directory(of: store.path))
     return store
   }
 
-  private func warn(_ message: String) {
+  /// The store itself decides when it is opened, and makes a directory that is not there; `check` may run on another
+  /// machine than `serve`. So this is a warning.
+  private func warnOfDirectory(_ directory: String) {
+    let message: String
+    do {
+      let status = try SystemFile.status(directory)
+      if !status.isDirectory {
+        message = "\(directory) is not a directory"
+      } else if status.mode & 0o066 != 0 {
+        message =
+          "others can read or write the directory \(directory) (mode \(status.octalMode)), so the store will not open: "
+          + "run chmod 700 \(directory), or name a directory that does not exist yet, which is made with mode 700"
+      } else {
+        return
+      }
+    } catch {
+      if error.isMissing { return }
+      message = "directory \(directory) \(error.message)"
+    }
     problems.add(SettingsProblem(path: "store.path", message: message, severity: .warning))
   }
 
@@ -136,7 +143,8 @@ struct ConfigurationReader {
       if !candidates.contains(where: { $0.hosts.contains(host) }) {
         problems.add(
           SettingsProblem(
-            path: reading.path + ".match.host", message: "\"\(host)\" is not among the hosts of any listener: no request gets here",
+            path: reading.path + ".match.host",
+            message: "\"\(host)\" is not among the hosts of any listener: no request gets here",
             severity: .warning))
       }
     }

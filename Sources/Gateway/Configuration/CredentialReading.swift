@@ -68,10 +68,11 @@ struct CredentialReading: Sendable {
       settings.reject("header", "\"\(credential.header)\" \(problem)")
     }
     credential.scheme = settings.string("scheme") ?? credential.scheme
-    if !credential.scheme.isEmpty, !FieldRules.isToken(credential.scheme) {
-      settings.reject("scheme", "\"\(credential.scheme)\" is not a scheme such as \"Bearer\"; \"\" sends the bare token")
+    if !credential.scheme.isEmpty, !HeaderText.isToken(credential.scheme) {
+      settings.reject(
+        "scheme", "\"\(credential.scheme)\" is not a scheme such as \"Bearer\"; \"\" sends the bare token")
     }
-    var taken: Set<String> = [FieldRules.comparable(credential.header)]
+    var taken: Set<String> = [HeaderText.folded(credential.header)]
     if let extra = settings.object("extra_headers") {
       for name in extra.keys {
         let value: Secret?
@@ -84,20 +85,19 @@ struct CredentialReading: Sendable {
         }
         if let problem = FieldRules.problem(ofName: name) {
           extra.reject(name, "\"\(name)\" \(problem)")
-        } else if !taken.insert(FieldRules.comparable(name)).inserted {
+        } else if !taken.insert(HeaderText.folded(name)).inserted {
           extra.reject(name, "stands for a field that is set already")
         }
-        if let value, !FieldRules.isValue(value.reveal()) {
+        if let value, !HeaderText.isValue(value.reveal()) {
           extra.reject(name, "has characters that a header field can't carry")
         } else if let value {
           credential.extraFields.append((name, value))
         }
       }
     }
-    for field in traits.requestFields {
-      if !taken.insert(FieldRules.comparable(field.name)).inserted {
-        settings.reject(nil, "the provider sets the field \(field.name) too; take it from \"header\" or \"extra_headers\"")
-      } else if !FieldRules.isValue(field.value) {
+    // What the file sets itself wins over the provider's field of that name.
+    for field in traits.requestFields where taken.insert(HeaderText.folded(field.name)).inserted {
+      if !HeaderText.isValue(field.value) {
         settings.reject(nil, "the value for the field \(field.name) has characters that a header field can't carry")
       }
       credential.extraFields.append((field.name, Secret(field.value)))
@@ -115,7 +115,7 @@ struct CredentialReading: Sendable {
     credential.defaultLifetime =
       settings.duration("default_lifetime", in: .seconds(1)...year) ?? credential.defaultLifetime
     credential.refreshTokenLifetime =
-      settings.duration("refresh_token_lifetime", in: .seconds(1) ... (year * 100)) ?? traits.refreshTokenLifetime
+      settings.duration("refresh_token_lifetime", in: .seconds(1)...(year * 100)) ?? traits.refreshTokenLifetime
     if let written = settings.value("rejection_status"), written != .null {
       if let statuses = Self.statuses(written) {
         credential.rejectionStatuses = statuses

@@ -55,7 +55,7 @@ extension Limits {
       Key(name: "parked", path: \.parked, kind: .count, bounds: 0...10_000_000, perRoute: false),
       Key(name: "connections", path: \.connections, kind: .count, bounds: counts, perRoute: false),
       Key(name: "upstream_connections", path: \.upstreamConnections, kind: .count, bounds: counts, perRoute: true),
-      Key(name: "min_rate", path: \.minRate, kind: .size, bounds: 0...(1 << 30), perRoute: true),
+      Key(name: "min_rate", path: \.minRate, kind: .size, bounds: 0...(1 << 30), perRoute: false),
     ]
   }
 

@@ -16,12 +16,13 @@ struct ListenerReading {
     let address = Self.address(settings, "address", text)
     let name = settings.string("name") ?? text
     if !name.isEmpty || settings.has("name"), !Self.isName(name) {
-      settings.reject("name", "\"\(name)\" is not a name: use up to 128 letters, digits and the characters _ . : / [ ] -")
+      settings.reject(
+        "name", "\"\(name)\" is not a name: use up to 128 letters, digits and the characters _ . : / [ ] -")
     }
     hosts = Self.hosts(settings)
     let allow = CIDR.list(settings, "allow")
     let callerToken = settings.secret("caller_token")
-    if let callerToken, !FieldRules.isValue(callerToken.reveal()) {
+    if let callerToken, !HeaderText.isValue(callerToken.reveal()) {
       settings.reject("caller_token", "has characters that a header field can't carry")
     }
     let isOpen = settings.flag("open", default: false)
@@ -33,7 +34,8 @@ struct ListenerReading {
     guard let address else { return }
     if case .unix = address {
       if allow != nil {
-        settings.reject("allow", "means nothing on a Unix socket: the permissions of its directory decide who may connect")
+        settings.reject(
+          "allow", "means nothing on a Unix socket: the permissions of its directory decide who may connect")
       }
     } else if !address.isLoopback, allow == nil, !settings.isSet("caller_token"), !isOpen {
       settings.reject(
@@ -41,7 +43,9 @@ struct ListenerReading {
         "\(address) can be reached from other machines, and whoever reaches it uses your credentials: set \"allow\" "
           + "(address blocks) or \"caller_token\" (a secret), or \"open\": true if that is what you want")
     }
-    if let allow, allow.isEmpty { settings.reject("allow", "lets nobody in; leave the key out to let everybody in") }
+    if settings.value("allow") == .array([]) {
+      settings.reject("allow", "lets nobody in; leave the key out to let everybody in")
+    }
   }
 
   /// The listener's own address, as Hosts name it; nil for a Unix socket.
@@ -94,10 +98,13 @@ struct ListenerReading {
     let fallback = GatewayConfiguration().admin
     guard let settings else { return fallback }
     defer { settings.finish() }
-    guard let text = settings.string("address"), let address = address(settings, "address", text) else { return fallback }
+    guard let text = settings.string("address"), let address = address(settings, "address", text) else {
+      return fallback
+    }
     if !address.isLoopback {
       settings.reject(
-        "address", "\(address) can be reached from other machines; the admin listener must be on loopback or a Unix socket")
+        "address",
+        "\(address) can be reached from other machines; the admin listener must be on loopback or a Unix socket")
     }
     return address
   }

@@ -20,7 +20,8 @@ enum RouteConflicts {
         problems.add(
           SettingsProblem(
             path: path,
-            message: "takes the same requests as \(rival.path) (\"\(rival.route.name)\"); set another host, path_prefix, "
+            message:
+              "takes the same requests as \(rival.path) (\"\(rival.route.name)\"); set another host, path_prefix, "
               + "methods or listener"))
       }
       if let owner = names[route.name] {

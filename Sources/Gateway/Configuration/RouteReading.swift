@@ -60,7 +60,8 @@ struct RouteReading {
     if let text = settings.string("host") {
       match.host = HostName.normal(text)
       if match.host == nil {
-        settings.reject("host", "\"\(text)\" is not a host; write it without scheme, port and path (wildcards don't work)")
+        settings.reject(
+          "host", "\"\(text)\" is not a host; write it without scheme, port and path (wildcards don't work)")
       }
     }
     if let text = settings.string("path_prefix") {
@@ -80,7 +81,7 @@ struct RouteReading {
     if written.isEmpty { settings.reject("methods", "takes no request; leave the key out for all methods") }
     for (index, method) in written.enumerated() {
       let message: String
-      if !FieldRules.isToken(method) {
+      if !HeaderText.isToken(method) {
         message = "\"\(method)\" is not a method"
       } else if method == "CONNECT" || method == "TRACE" {
         message = "\(method) is never forwarded"
@@ -111,7 +112,8 @@ struct RouteReading {
       settings.reject("tls_server_name", "\"\(serverName)\" is not a host name")
     }
     guard let first = urls.first else { return nil }
-    for (key, isSet) in [("tls_server_name", serverName != nil), ("ca_file", caFile != nil)] where isSet && !first.isTLS {
+    for (key, isSet) in [("tls_server_name", serverName != nil), ("ca_file", caFile != nil)] where isSet && !first.isTLS
+    {
       settings.reject(key, "means nothing for an http:// upstream")
     }
     return UpstreamConfiguration(

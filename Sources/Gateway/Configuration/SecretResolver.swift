@@ -33,7 +33,8 @@ struct SecretResolver: SecretSource, Sendable {
       if text.isEmpty { return reject("is empty") }
       problems.add(
         SettingsProblem(
-          path: path, message: #"is written into the file; {"env": …} or {"file": …} keeps it out of backups and diffs"#,
+          path: path,
+          message: #"is written into the file; {"env": …} or {"file": …} keeps it out of backups and diffs"#,
           severity: .warning))
       return Secret(text)
     default:

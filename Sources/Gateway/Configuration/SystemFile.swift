@@ -36,11 +36,13 @@ struct SystemFile: Sendable {
   /// Why a file can't be had; `message` goes behind the file's name.
   struct Failure: Error, Equatable {
     var message: String
+    /// There is no file of that name.
+    var isMissing = false
 
     fileprivate static func last() -> Failure {
       let number = errno
       guard let text = unsafe strerror(number) else { return Failure(message: "cannot be read: error \(number)") }
-      return unsafe Failure(message: "cannot be read: \(String(cString: text))")
+      return unsafe Failure(message: "cannot be read: \(String(cString: text))", isMissing: number == ENOENT)
     }
   }
 

@@ -17,7 +17,9 @@ enum CredentialLog {
       metadata["generation"] = "\(generation)"
     case .seedTaken: (level, message) = (.info, "refresh token of the configuration is new and will be exchanged")
     case .seedIgnored:
-      (level, message) = (.info, "refresh token of the configuration was used before; its successor in the store counts")
+      (level, message) = (
+        .info, "refresh token of the configuration was used before; its successor in the store counts"
+      )
     case .interruptedGrantFound(let owner):
       (level, message) = (.warning, "a grant was in flight when a process ended; the same refresh token is sent again")
       metadata["owner"] = "\(owner)"

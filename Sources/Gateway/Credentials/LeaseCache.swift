@@ -20,7 +20,7 @@ final class LeaseCache: Runnable {
   private static let resumedPerTurn = 64
 
   private struct Slot {
-    var lease: Lease?
+    var lease: LoopLease?
     /// The question that has no answer yet.
     var asked: LeaseWant.Cause?
     var isHolding = false
@@ -33,43 +33,46 @@ final class LeaseCache: Runnable {
   private let ask: (Int, LeaseQuestion) -> Void
   private var slots: [Slot]
   private var refusingRoutes: Set<UInt32> = []
-  private let parkedLimit: Int
-  private var parkedCount = 0
-  /// Requests that go on in the coming turns, a few at a time, so that no turn is long.
-  private var resuming: [(exchange: Exchange, lease: Lease)] = []
+  private let shared: SharedLeaseState
+  /// Requests that go on in the coming turns, a few at a time, so that no turn is long. The ticket tells whether the
+  /// exchange still is the request that waited.
+  private var resuming: [(exchange: Exchange, ticket: UInt64, lease: LoopLease)] = []
+  private var lastTicket: UInt64 = 0
   private var isQueued = false
 
   /// - Parameters:
-  ///   - parkedLimit: this loop's part of `limits.parked`.
   ///   - ask: tells the control loop; must not call back at once.
-  init(_ loop: EventLoop, credentials: Int, parkedLimit: Int, ask: @escaping (Int, LeaseQuestion) -> Void) {
+  init(_ loop: EventLoop, credentials: Int, _ shared: SharedLeaseState, ask: @escaping (Int, LeaseQuestion) -> Void) {
     self.loop = loop
     self.ask = ask
-    self.parkedLimit = parkedLimit
+    self.shared = shared
     slots = [Slot](repeating: Slot(), count: credentials)
   }
 
   // MARK: For exchanges
 
-  func usable(_ credential: Int) -> Lease? {
-    guard let lease = slots[credential].lease, lease.usableUntil.nanoseconds > loop.now else { return nil }
+  func usable(_ credential: Int) -> LoopLease? {
+    guard let lease = slots[credential].lease, lease.usableUntil > loop.now else { return nil }
     return lease
   }
 
-  /// One credential gets at most a quarter of the places.
-  func mayPark(_ credential: Int) -> Bool {
-    parkedCount < parkedLimit && slots[credential].parked.count < max(1, parkedLimit / 4)
-  }
+  func mayPark(_ credential: Int) -> Bool { shared.mayPark(credential) }
 
   func isHolding(_ credential: Int) -> Bool { slots[credential].isHolding }
+
+  /// An upstream has refused this lease a moment ago, on whichever loop.
+  func isRefused(_ lease: LoopLease, _ credential: Int) -> Bool { shared.isRefused(lease.generation, credential) }
 
   /// The exchange is told `leaseArrived` or `leaseFailed` later, unless it is removed before.
   func park(_ exchange: Exchange, _ credential: Int, _ cause: LeaseWant.Cause) {
     exchange.parkedFor = cause
+    lastTicket += 1
+    exchange.parkTicket = lastTicket
     slots[credential].parked.append(exchange)
-    parkedCount += 1
+    shared.parked(1, credential)
     if cause == .missing, slots[credential].isHolding, usable(credential) != nil { return }
-    askOnce(credential, cause, above: cause == .missing ? slots[credential].lease?.generation : exchange.lease?.generation)
+    askOnce(
+      credential, cause, above: cause == .missing ? slots[credential].lease?.generation : exchange.lease?.generation)
   }
 
   func remove(_ exchange: Exchange) {
@@ -77,28 +80,31 @@ final class LeaseCache: Runnable {
     exchange.parkedFor = nil
     if let index = slots[credential].parked.firstIndex(where: { $0 === exchange }) {
       slots[credential].parked.remove(at: index)
-      parkedCount -= 1
+      shared.parked(-1, credential)
     }
   }
 
   /// A rejected lease should be replaced although nobody waits for it.
-  func refresh(_ plan: RoutePlan, _ lease: Lease?) {
+  func refresh(_ plan: RoutePlan, _ lease: LoopLease?) {
     guard let credential = plan.credential, let lease else { return }
     askOnce(credential, .rejected(route: plan.index), above: lease.generation)
   }
 
   private func askOnce(_ credential: Int, _ cause: LeaseWant.Cause, above generation: UInt64?) {
+    if case .rejected = cause, let generation { shared.refused(generation, credential) }
     if slots[credential].asked != nil { return }
     slots[credential].asked = cause
     ask(credential, .want(LeaseWant(above: generation, cause: cause)))
   }
 
   /// Called for every response, so it is cheap when there is nothing new to tell.
-  func accepted(_ credential: Int, _ lease: Lease, _ plan: RoutePlan) {
+  func accepted(_ credential: Int, _ lease: LoopLease, _ plan: RoutePlan) {
     if slots[credential].accepted != lease.generation {
       slots[credential].accepted = lease.generation
       ask(credential, .accepted(generation: lease.generation))
     }
+    // Another route takes the lease that one has refused: it is not dead.
+    if slots[credential].asked != nil, shared.isRefused(lease.generation, credential) { shared.keeps(credential) }
     if !refusingRoutes.isEmpty, refusingRoutes.remove(plan.index) != nil {
       ask(credential, .routeRecovered(route: plan.index))
     }
@@ -111,9 +117,14 @@ final class LeaseCache: Runnable {
 
   // MARK: From the control loop
 
-  func publish(_ lease: Lease, _ credential: Int) {
-    slots[credential].lease = lease
-    resume(credential, with: lease)
+  func publish(_ lease: Lease, _ credential: Int) { take(lease, credential) }
+
+  private func take(_ lease: Lease, _ credential: Int) {
+    // An answer to a question follows the publication of the same lease.
+    let copy: LoopLease
+    if let known = slots[credential].lease, known.isCopy(of: lease) { copy = known } else { copy = LoopLease(lease) }
+    slots[credential].lease = copy
+    resume(credential, with: copy)
   }
 
   func withdraw(_ credential: Int) { slots[credential].lease = nil }
@@ -123,8 +134,11 @@ final class LeaseCache: Runnable {
     slots[credential].asked = nil
     switch answer {
     case .success(let lease):
-      slots[credential].lease = lease
-      resume(credential, with: lease)
+      take(lease, credential)
+      // Who met its 401 with this very lease, while the question was on its way, needs a question of its own.
+      if let first = slots[credential].parked.first, let cause = first.parkedFor {
+        askOnce(credential, cause, above: first.lease?.generation)
+      }
     case .failure(let failure): fail(credential, failure, asked)
     }
   }
@@ -141,7 +155,7 @@ final class LeaseCache: Runnable {
   }
 
   /// Everybody who waited for another lease than the one that was refused goes on with this one.
-  private func resume(_ credential: Int, with lease: Lease) {
+  private func resume(_ credential: Int, with lease: LoopLease) {
     let waiting = slots[credential].parked
     if waiting.isEmpty { return }
     slots[credential].parked.removeAll()
@@ -149,10 +163,10 @@ final class LeaseCache: Runnable {
       if exchange.parkedFor != .missing, exchange.lease?.generation == lease.generation {
         slots[credential].parked.append(exchange)
       } else {
-        resuming.append((exchange, lease))
+        resuming.append((exchange, exchange.parkTicket, lease))
       }
     }
-    parkedCount -= waiting.count - slots[credential].parked.count
+    shared.parked(slots[credential].parked.count - waiting.count, credential)
     runAgain()
   }
 
@@ -160,7 +174,9 @@ final class LeaseCache: Runnable {
     isQueued = false
     let now = resuming.prefix(Self.resumedPerTurn)
     resuming.removeFirst(now.count)
-    for (exchange, lease) in now where exchange.parkedFor != nil { exchange.leaseArrived(lease) }
+    for (exchange, ticket, lease) in now where exchange.parkedFor != nil && exchange.parkTicket == ticket {
+      exchange.leaseArrived(lease)
+    }
     if !resuming.isEmpty, !isQueued {
       isQueued = true
       loop.runLater(self)
@@ -170,7 +186,8 @@ final class LeaseCache: Runnable {
   private func fail(_ credential: Int, _ failure: LeaseFailure, _ asked: LeaseWant.Cause?) {
     let waiting = slots[credential].parked
     slots[credential].parked.removeAll()
-    parkedCount -= waiting.count
+    shared.parked(-waiting.count, credential)
+    shared.keeps(credential)
     let error = GatewayError(
       failure.reason == .shuttingDown ? .draining : .tokenUnavailable, reason: failure.text,
       retryAfter: failure.retryAfter(at: BootInstant(nanoseconds: loop.now)))
@@ -186,7 +203,7 @@ final class LeaseCache: Runnable {
         exchange.leaseFailed(error)
       } else if let cause = exchange.parkedFor {
         slots[credential].parked.append(exchange)
-        parkedCount += 1
+        shared.parked(1, credential)
         askOnce(credential, cause, above: exchange.lease?.generation ?? slots[credential].lease?.generation)
       }
     }

@@ -90,6 +90,22 @@ enum Admission {
     return buffer.withSpan(body)
   }
 
+  /// Whether a careless server could read the name as one that is ours: `Company-Code`, `companycode_` and `CompanyCode`
+  /// are one to it.
+  /// - Parameter owned: in lower case, without `-` and `_`.
+  static func isOwned(_ name: Span<UInt8>, _ owned: [UInt8]) -> Bool {
+    if name.count < owned.count { return false }
+    var matched = 0
+    for index in 0..<name.count {
+      let byte = name[index]
+      if byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_") { continue }
+      let lower = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+      guard matched < owned.count, owned[matched] == lower else { return false }
+      matched += 1
+    }
+    return matched == owned.count
+  }
+
   /// Marks what the caller may not set: what the credential sets, `Authorization`, names with underscores.
   private static func strip(
     _ head: inout RequestHead, _ bytes: Span<UInt8>, _ plan: RoutePlan, _ listener: ListenerPlan, _ worker: Worker
@@ -108,7 +124,7 @@ enum Admission {
           head.fields[index].isDropped = true
           continue
         }
-        for name in plan.ownedNames where isSameFieldName(bytes, field.name, name.span) {
+        for name in plan.ownedNames where isOwned(bytes.extracting(field.name.range), name) {
           head.fields[index].isDropped = true
         }
       }

@@ -25,7 +25,8 @@ extension HTTP1Downstream {
   }
 
   func close(resetting: Bool = false) {
-    if stream.isClosed { return }
+    // The stream may be closed already: it closes itself before it tells of a failure.
+    if case .closed = phase { return }
     phase = .closed
     releaseInput()
     if let timer { worker.loop.timers.release(timer) }
@@ -54,7 +55,7 @@ extension HTTP1Downstream: TimerHandler {
     switch phase {
     case .head where hasHeadBegun:
       answerAndClose(GatewayError(.requestTimeout))
-    case .discarding where mayCloseAfterFlush:
+    case .discarding where mayCloseAfterFlush, .head where stream.unsent > 0:
       if rate.isTooSlow(sent: stream.sent) { close() } else { startRate() }
     case .head, .discarding, .closed:
       close()
@@ -63,7 +64,7 @@ extension HTTP1Downstream: TimerHandler {
       if rate.isTooSlow(sent: stream.sent) { gone() } else { startRate() }
     case .body, .chunked, .trailers:
       if isBodyPaused, stream.unsent == 0 { return }
-      if !rate.isTooSlow(sent: stream.sent) { return startRate() }
+      if awaitsContinue || !rate.isTooSlow(sent: stream.sent) { return startRate() }
       if hasResponseBegun { gone() } else { refuse(GatewayError(.requestTimeout)) }
     }
   }

@@ -3,9 +3,10 @@ internal import EventLoop
 internal import HTTPWire
 
 extension HTTP1Downstream: DownstreamChannel {
-  var hasBacklog: Bool { stream.unsent > 0 }
+  var hasBacklog: Bool { stream.isFull }
 
   func sendInformational(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
+    if head.status == 100 { awaitsContinue = false }
     ResponseWriter.write(head, bytes, to: stream, tail: .informational)
   }
 
@@ -65,9 +66,9 @@ extension HTTP1Downstream: DownstreamChannel {
     guard mayKeepAlive, case .answering = phase else { return endConnection() }
     phase = .head
     isBodyPaused = false
-    armIdle()
-    stream.resume()
-    if input != nil { queueInput() }
+    if stream.unsent > 0 { startRate() } else { armIdle() }
+    // More is read when what was read is used up.
+    if input != nil { queueInput() } else { stream.resume() }
   }
 
   /// A request that came with or before the end of the last answer: in a turn of its own, so that answers to a long
@@ -87,6 +88,10 @@ extension HTTP1Downstream: DownstreamChannel {
     if mayCloseAfterFlush {
       if case .discarding = phase { return discard() }
       return gone()
+    }
+    if case .head = phase, !hasHeadBegun {
+      armIdle()
+      if input != nil { queueInput() }
     }
     exchange?.downstreamDrained()
   }

@@ -20,7 +20,7 @@ final class HTTP1Downstream: StreamDelegate {
   static let discardBytes = 256 * 1024
   static let discardTime: Int64 = 2_000_000_000
 
-  unowned let worker: Worker
+  let worker: Worker
   let stream: Stream
   let listener: ListenerPlan
   let peer: SocketAddress
@@ -47,6 +47,8 @@ final class HTTP1Downstream: StreamDelegate {
   var isHeadRequest = false
   /// The caller has said that this request is its last.
   var callerCloses = false
+  /// The caller holds its body back until the upstream asks for it: no rate can be expected of it.
+  var awaitsContinue = false
   var mayCloseAfterFlush = false
 
   init(_ worker: Worker, _ stream: Stream, _ listener: ListenerPlan, peer: SocketAddress) {
@@ -70,7 +72,11 @@ final class HTTP1Downstream: StreamDelegate {
 
   /// The drain's time is over.
   func abort() {
-    if exchange != nil { truncate() } else { close() }
+    let abandoned = exchange
+    exchange = nil
+    abandoned?.downstreamGone()
+    if let abandoned { worker.giveBack(abandoned) }
+    close(resetting: abandoned != nil)
   }
 
   // MARK: Reading
@@ -79,6 +85,7 @@ final class HTTP1Downstream: StreamDelegate {
 
   func stream(_ stream: Stream, didRead bytes: Span<UInt8>) {
     rate.add(bytes.count)
+    awaitsContinue = false
     if let input {
       input.append(bytes)
       return takeInput()
@@ -93,8 +100,16 @@ final class HTTP1Downstream: StreamDelegate {
     let buffer = input ?? worker.loop.buffers.acquire()
     input = buffer
     buffer.append(bytes)
-    // A caller that sends requests ahead of our answers has to wait with more of them.
-    if case .answering = phase { stream.pause() }
+    if mustWait { stream.pause() }
+  }
+
+  /// A caller that sends requests ahead of our answers, or does not read them, has to wait with more of them.
+  var mustWait: Bool {
+    switch phase {
+    case .answering: true
+    case .head: stream.isFull
+    case .body, .chunked, .trailers, .discarding, .closed: false
+    }
   }
 
   func takeInput() {
@@ -107,9 +122,10 @@ final class HTTP1Downstream: StreamDelegate {
     if input.isEmpty {
       self.input = nil
       worker.loop.buffers.release(input)
-    } else if case .answering = phase {
-      stream.pause()
+    } else if mustWait {
+      return stream.pause()
     }
+    if !isBodyPaused { stream.resume() }
   }
 
   /// Takes as many bytes as can be made use of now.
@@ -119,6 +135,7 @@ final class HTTP1Downstream: StreamDelegate {
       let rest = bytes.extracting(offset...)
       switch phase {
       case .head:
+        if stream.isFull { return offset }
         let count = takeHead(rest)
         if count == 0 { return offset }
         offset += count
@@ -164,6 +181,7 @@ final class HTTP1Downstream: StreamDelegate {
   func takeHead(_ bytes: Span<UInt8>) -> Int {
     if !hasHeadBegun {
       hasHeadBegun = true
+      isHeadRequest = false
       parsedBytes = 0
       arm(listener.requestHeadTimeout)
     }
@@ -197,6 +215,7 @@ final class HTTP1Downstream: StreamDelegate {
     hasResponseBegun = false
     isChunkedResponse = false
     isCloseDelimited = false
+    awaitsContinue = worker.requestHead.expectsContinue
     switch worker.requestHead.framing {
     case .none, .untilClose, .length(0): phase = .answering
     case .length(let length):
@@ -232,11 +251,12 @@ final class HTTP1Downstream: StreamDelegate {
       mayKeepAlive = false
       return
     }
-    if case .head = phase, exchange == nil, stream.unsent > 0 {
-      mayCloseAfterFlush = true
-      return
+    switch phase {
+    case .head where exchange == nil && stream.unsent > 0: mayCloseAfterFlush = true
+    // The answer is complete, only not all of it has left.
+    case .discarding where mayCloseAfterFlush: break
+    default: gone()
     }
-    gone()
   }
 
   func streamDidHangUp(_ stream: Stream) { if !listener.halfClose { gone() } }
@@ -265,9 +285,9 @@ final class HTTP1Downstream: StreamDelegate {
   func resumeBody() {
     guard isBodyPaused else { return }
     isBodyPaused = false
-    stream.resume()
+    if input == nil || !mustWait { stream.resume() }
     switch phase {
-    case .body, .chunked: startRate()
+    case .body, .chunked, .trailers: startRate()
     default: break
     }
   }

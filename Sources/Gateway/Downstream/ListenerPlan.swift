@@ -2,7 +2,7 @@
 internal import EventLoop
 internal import HTTPWire
 
-/// Immutable, shared by all loops.
+/// Immutable. Each loop has its own.
 final class ListenerPlan: Sendable {
   let index: Int
   let name: String

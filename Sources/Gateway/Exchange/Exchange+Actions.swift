@@ -4,6 +4,9 @@ internal import HTTPWire
 internal import TokenKit
 
 extension Exchange: TimerHandler {
+  /// How long what can't be sent twice waits for the successor of a refused lease.
+  private static let replacementTime: Int64 = 2_000_000_000
+
   func perform(_ action: ExchangeStateMachine.Action) {
     switch action {
     case .none: break
@@ -36,14 +39,23 @@ extension Exchange: TimerHandler {
 
   func park(_ cause: LeaseWant.Cause) {
     guard let credential = plan.credential else { return }
-    arm(plan.parkTimeout)
-    worker.leases.park(self, credential, cause)
+    guard cause == .missing, lease != nil, !worker.leases.isHolding(credential) else {
+      arm(plan.parkTimeout)
+      return worker.leases.park(self, credential, cause)
+    }
+    // It waits although there is a lease, and not for long.
+    arm(min(plan.parkTimeout, Self.replacementTime))
+    worker.leases.park(self, credential, .rejected(route: plan.index))
   }
 
   func connect(fresh: Bool) {
+    needsFreshConnection = fresh
     resetAttempt()
     arm(plan.connectTimeout)
-    worker.pools[plan.upstream].acquire(for: self, fresh: fresh, onlyRecent: !request.method.isIdempotent)
+    choice = UpstreamChoice()
+    guard let pool = choice.next(plan, worker.pools, now: worker.loop.now) else { return }
+    self.pool = pool
+    pool.acquire(for: self, fresh: fresh, onlyRecent: !request.method.isIdempotent)
   }
 
   func send() {
@@ -77,7 +89,8 @@ extension Exchange: TimerHandler {
       perform(machine.upstreamFailed(GatewayError(.connectionTerminated), mayResend: false))
     } else {
       downstream?.flush()
-      if isResponsePaused, downstream?.hasBacklog == false { downstreamDrained() }
+      guard isResponsePaused, let downstream else { return }
+      if downstream.hasBacklog { disarm() } else { downstreamDrained() }
     }
   }
 
@@ -92,7 +105,7 @@ extension Exchange: TimerHandler {
   func release() {
     disarm()
     worker.leases.remove(self)
-    if let ticket = connectTicket { worker.pools[plan.upstream].cancel(ticket) }
+    if let ticket = connectTicket { pool?.cancel(ticket) }
     connectTicket = nil
     held?.release(worker.loop)
     held = nil
@@ -110,5 +123,8 @@ extension Exchange: TimerHandler {
 
   func disarm() { if let timer { worker.loop.timers.disarm(timer) } }
 
-  func timerFired(_ timer: TimerWheel.Timer) { perform(machine.timedOut()) }
+  func timerFired(_ timer: TimerWheel.Timer) {
+    if machine.state == .parked, goOnAsItIs() { return }
+    perform(machine.timedOut(isAtLimit: pool?.isAtLimit ?? false))
+  }
 }

@@ -7,7 +7,7 @@ internal import TokenKit
 /// Confined to its loop. Taken from the worker's store of exchanges and given back at its end, so that a request
 /// allocates nothing.
 final class Exchange {
-  unowned let worker: Worker
+  let worker: Worker
   var timer: TimerWheel.Timer?
 
   // The request.
@@ -24,10 +24,12 @@ final class Exchange {
   var machine = ExchangeStateMachine()
   var downstream: (any DownstreamChannel)?
   var upstream: (any UpstreamChannel)?
-  var lease: Lease?
+  var lease: LoopLease?
   var hasWritten = false
   var hasResponseByte = false
   var isEndSent = false
+  /// A part of the body was not sent: the upstream that is being talked to must not get what follows it.
+  var isRequestCut = false
   var hasSentContinue = false
   var held: HeldResponse?
   var isBodyPaused = false
@@ -37,8 +39,15 @@ final class Exchange {
   // Where it waits.
   /// What it asked the lease cache for, while it is parked.
   var parkedFor: LeaseWant.Cause?
+  /// Names this wait, for the lease cache.
+  var parkTicket: UInt64 = 0
   /// Its place among those that wait for a connection.
   var connectTicket: ConnectTicket?
+  /// A used connection has just died under it.
+  var needsFreshConnection = false
+  /// Where its connection comes from.
+  var pool: UpstreamPool?
+  var choice = UpstreamChoice()
 
   init(_ worker: Worker) {
     self.worker = worker
@@ -81,16 +90,24 @@ final class Exchange {
       return
     }
     lease = worker.leases.usable(credential)
-    // While a server that kills old tokens is about to rotate, what could not be sent twice waits for the new one.
-    if !willFit, worker.leases.isHolding(credential) { lease = nil }
-    perform(machine.start(hasLease: lease != nil, mayPark: worker.leases.mayPark(credential)))
+    let mayPark = worker.leases.mayPark(credential)
+    let waits = mayPark && lease.map { waitsForNext($0, credential, willFit: willFit) } ?? false
+    perform(machine.start(hasLease: lease != nil && !waits, mayPark: mayPark))
     isBeginning = false
+  }
+
+  /// What could not be sent twice waits for the next lease while this one is about to die by a rotation, or has just
+  /// been refused.
+  private func waitsForNext(_ lease: LoopLease, _ credential: Int, willFit: Bool) -> Bool {
+    if !willFit, worker.leases.isHolding(credential) { return true }
+    return (!willFit || request.framing == .chunked) && worker.leases.isRefused(lease, credential)
   }
 
   func resetAttempt() {
     hasWritten = false
     hasResponseByte = false
     isEndSent = false
+    isRequestCut = false
     isResponsePaused = false
   }
 
@@ -99,15 +116,17 @@ final class Exchange {
     body.append(bytes, limit: keepLimit, waiting: !isSending && machine.state != .held, worker.loop, worker.replay)
     if body.received > plan.requestBody { return perform(machine.bodyTooLarge()) }
     if machine.state == .held {
+      isRequestCut = true
       if !body.isWhole { perform(machine.bodyLost()) }
       return
     }
     guard isSending, let upstream else {
-      if body.keptCount >= keepLimit { pauseBody() }
+      // More than what can be kept stays with the caller until there is a connection.
+      if !body.isWhole || body.keptCount >= keepLimit { pauseBody() }
       return
     }
-    if machine.state == .awaitingHead || machine.state == .responding {
-      if machine.state == .awaitingHead { arm(plan.streamIdleTimeout) }
+    if !isRequestCut, machine.state == .awaitingHead || machine.state == .responding {
+      if !isResponsePaused { arm(plan.streamIdleTimeout) }
       upstream.sendData(bytes)
       if upstream.hasBacklog { pauseBody() }
     }
@@ -115,7 +134,8 @@ final class Exchange {
 
   func requestEnd(trailers: [Field], _ bytes: Span<UInt8>) {
     body.isComplete = true
-    guard let upstream, machine.state == .awaitingHead || machine.state == .responding else { return }
+    if machine.state == .held { isRequestCut = true }
+    guard let upstream, !isRequestCut, machine.state == .awaitingHead || machine.state == .responding else { return }
     upstream.sendTrailers(trailers, bytes)
     endRequest(upstream)
   }
@@ -161,7 +181,7 @@ final class Exchange {
 
   // MARK: The token's side
 
-  func leaseArrived(_ lease: Lease) {
+  func leaseArrived(_ lease: LoopLease) {
     parkedFor = nil
     self.lease = lease
     perform(machine.leaseArrived())
@@ -169,13 +189,31 @@ final class Exchange {
 
   func leaseFailed(_ error: GatewayError) {
     parkedFor = nil
+    if machine.state == .parked, goOnAsItIs() { return }
     perform(machine.leaseFailed(error))
+  }
+
+  /// There will be no better lease soon: goes on with the one at hand, if that is usable.
+  func goOnAsItIs() -> Bool {
+    guard let credential = plan.credential, let current = worker.leases.usable(credential) else { return false }
+    worker.leases.remove(self)
+    leaseArrived(current)
+    return true
   }
 
   // MARK: The upstream's side
 
   func connected(_ channel: any UpstreamChannel) {
     connectTicket = nil
+    // The wait may have been longer than the lease lives: what counts is the lease of this moment.
+    if !isBeginning, let credential = plan.credential {
+      guard let current = worker.leases.usable(credential) else {
+        lease = nil
+        channel.letGo()
+        return perform(machine.leaseEnded(mayPark: worker.leases.mayPark(credential)))
+      }
+      lease = current
+    }
     upstream = channel
     let action = machine.connected()
     if action == .none {
@@ -188,6 +226,12 @@ final class Exchange {
 
   func connectFailed(_ error: GatewayError) {
     connectTicket = nil
+    // Nothing was sent, so any other server of the upstream may have it.
+    if machine.state == .connecting, let other = choice.next(plan, worker.pools, now: worker.loop.now) {
+      pool = other
+      arm(plan.connectTimeout)
+      return other.acquire(for: self, fresh: false, onlyRecent: !request.method.isIdempotent)
+    }
     perform(machine.connectFailed(error))
   }
 
@@ -197,18 +241,17 @@ final class Exchange {
   }
 
   func informational(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
-    hasResponseByte = true
     if machine.state != .awaitingHead || request.minorVersion == 0 { return }
     if head.status == 100 {
       if hasSentContinue || !request.expectsContinue { return }
       hasSentContinue = true
     }
-    downstream?.sendInformational(head, bytes)
-    downstream?.flush()
+    guard let downstream, head.status == 100 || !downstream.hasBacklog else { return }
+    downstream.sendInformational(head, bytes)
+    downstream.flush()
   }
 
   func responseHead(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
-    hasResponseByte = true
     let rejection = plan.rejects(head.status) ? judge(head, bytes) : nil
     noteVerdict(isRejection: rejection != nil)
     let action = machine.head(rejection)
@@ -262,8 +305,9 @@ final class Exchange {
   func pauseResponse() {
     if isResponsePaused { return }
     isResponsePaused = true
-    // A caller that does not read is judged by its own minimum rate, not by the upstream's silence.
-    disarm()
+    // A caller that does not read is judged by its own minimum rate, not by the upstream's silence. What is held has
+    // its own deadline.
+    if machine.state == .responding { disarm() }
     upstream?.pauseResponse()
   }
 
@@ -294,7 +338,7 @@ final class Exchange {
   /// The upstream's bytes of this turn were all delivered.
   func flushResponse() {
     guard let downstream else { return }
-    if machine.state == .responding { arm(plan.streamIdleTimeout) }
+    if machine.state == .responding, !isResponsePaused { arm(plan.streamIdleTimeout) }
     downstream.flush()
     if downstream.hasBacklog, machine.state == .responding { pauseResponse() }
   }

@@ -112,6 +112,14 @@ struct ExchangeStateMachine {
     return .send
   }
 
+  /// There is a connection, but no lease that is still usable.
+  mutating func leaseEnded(mayPark: Bool) -> Action {
+    guard state == .connecting else { return .none }
+    if !mayPark { return fail(.parkedTooMany) }
+    state = .parked
+    return .park
+  }
+
   mutating func connectFailed(_ error: GatewayError) -> Action {
     guard state == .connecting else { return .none }
     state = .finished
@@ -181,10 +189,11 @@ struct ExchangeStateMachine {
   mutating func responseEnded() { if state == .responding { state = .finished } }
 
   /// The deadline of the current state has passed.
-  mutating func timedOut() -> Action {
+  /// - Parameter isAtLimit: all connections that the upstream may have are at work.
+  mutating func timedOut(isAtLimit: Bool = false) -> Action {
     switch state {
     case .parked: return fail(.parkTimeout)
-    case .connecting: return fail(.connectionTimeout)
+    case .connecting: return fail(isAtLimit ? .connectionLimit : .connectionTimeout)
     case .awaitingHead: return fail(.responseHeadTimeout)
     case .held:
       state = .responding

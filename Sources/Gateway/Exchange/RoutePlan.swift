@@ -1,6 +1,6 @@
 // A route as the data plane uses it: bytes rendered once, times in nanoseconds, no optional setting left to look up.
 
-/// Immutable, shared by all loops.
+/// Immutable. Each loop has its own, so that loops do not contend for their reference counts.
 final class RoutePlan: Sendable {
   /// Its place in the configuration; names the route towards the control loop.
   let index: UInt32
@@ -8,14 +8,14 @@ final class RoutePlan: Sendable {
   /// Its credential's place among the credentials; nil only for `"credential": null`.
   let credential: Int?
   let credentialName: String
-  /// Its upstream's place among the pools of each loop.
-  let upstream: Int
+  /// The places of its upstream's servers among the pools of the loop; one or more.
+  let upstreams: [Int]
   /// What goes before the path: the path of `upstream.url` without its last slash.
   let basePath: [UInt8]
-  /// Value of Host towards the upstream; the caller's own with `preserve_host`.
-  let host: [UInt8]
+  /// The caller's Host goes on to the upstream instead of the upstream's own.
   let preservesHost: Bool
-  /// Names that callers cannot set: `Authorization` and what the credential injects.
+  /// Names that callers cannot set, in lower case and without `-` and `_`: `Authorization` and what the credential
+  /// injects.
   let ownedNames: [[UInt8]]
   /// Statuses by which the upstream says that a token is not good.
   let rejections: [UInt16]
@@ -28,17 +28,16 @@ final class RoutePlan: Sendable {
   let parkTimeout: Int64
 
   init(
-    index: UInt32, name: String, credential: Int?, credentialName: String, upstream: Int, basePath: [UInt8],
-    host: [UInt8], preservesHost: Bool, ownedNames: [[UInt8]], rejections: [UInt16], requestBody: UInt64,
+    index: UInt32, name: String, credential: Int?, credentialName: String, upstreams: [Int], basePath: [UInt8],
+    preservesHost: Bool, ownedNames: [[UInt8]], rejections: [UInt16], requestBody: UInt64,
     replayBody: Int, connectTimeout: Int64, responseHeadTimeout: Int64, streamIdleTimeout: Int64, parkTimeout: Int64
   ) {
     self.index = index
     self.name = name
     self.credential = credential
     self.credentialName = credentialName
-    self.upstream = upstream
+    self.upstreams = upstreams
     self.basePath = basePath
-    self.host = host
     self.preservesHost = preservesHost
     self.ownedNames = ownedNames
     self.rejections = rejections
@@ -53,7 +52,7 @@ final class RoutePlan: Sendable {
   /// Stands in an exchange that has no request yet.
   static func none() -> RoutePlan {
     RoutePlan(
-      index: .max, name: "", credential: nil, credentialName: "", upstream: 0, basePath: [], host: [],
+      index: .max, name: "", credential: nil, credentialName: "", upstreams: [], basePath: [],
       preservesHost: false, ownedNames: [], rejections: [], requestBody: 0, replayBody: 0, connectTimeout: 0,
       responseHeadTimeout: 0, streamIdleTimeout: 0, parkTimeout: 0)
   }

@@ -75,7 +75,8 @@ package struct RouteTable: Sendable {
         entries.append(
           Entry(
             route: index, listener: match.listener, prefix: store(match.pathPrefix),
-            methods: match.methods.isEmpty ? .max : named.compactMap(\.self).reduce(0) { $0 | 1 << UInt16($1.rawValue) },
+            methods: match.methods.isEmpty
+              ? .max : named.compactMap(\.self).reduce(0) { $0 | 1 << UInt16($1.rawValue) },
             otherMethods: zip(match.methods, named).filter { $0.1 == nil }.map { store($0.0) }))
       }
       if !host.isEmpty { hosts.append(HostGroup(name: store(host), entries: start..<entries.count)) }

@@ -20,7 +20,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   private static let drainLimit = 16 * 1024
   private static let drainTime: Int64 = 1_000_000_000
 
-  private unowned let pool: UpstreamPool
+  private let pool: UpstreamPool
   private let stream: Stream
   private var exchange: Exchange?
   private var timer: TimerWheel.Timer?
@@ -37,6 +37,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   /// The exchange has let go before the response was whole; what is left of the budget to read it to its end.
   private var drainBudget: Int?
   private(set) var idleSince: Int64 = 0
+  private var isClosed = false
 
   init(_ pool: UpstreamPool, _ stream: Stream) {
     self.pool = pool
@@ -70,7 +71,9 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   func timerFired(_ timer: TimerWheel.Timer) { close() }
 
   private func close() {
-    if stream.isClosed { return }
+    // Not the stream's own flag: it closes itself before it tells of a failure.
+    if isClosed { return }
+    isClosed = true
     if let timer { stream.loop.timers.release(timer) }
     timer = nil
     // Not back to the pool: a caller further up may be reading from it.
@@ -82,7 +85,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
 
   // MARK: The request
 
-  var hasBacklog: Bool { stream.unsent > 0 }
+  var hasBacklog: Bool { stream.isFull }
 
   func sendHead(of exchange: Exchange) {
     isChunkedRequest = exchange.request.framing == .chunked
@@ -114,7 +117,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
 
   func letGo() {
     exchange = nil
-    if stream.isClosed { return }
+    if stream.isClosed { return close() }
     if case .complete = phase, isReusable { return goBack() }
     // An answer that ends soon is cheaper to read than a new connection is to make.
     if !isRequestComplete || !mayKeepAlive || stream.hasWriteFailed { return close() }
@@ -145,6 +148,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
 
   func stream(_ stream: Stream, didRead bytes: Span<UInt8>) {
     if case .idle = phase { return close() }
+    exchange?.hasResponseByte = true
     do throws(WireError) {
       if let input {
         input.append(bytes)
@@ -272,7 +276,8 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
     // What follows the head in this piece decides, before anybody else gets the connection, whether it stays whole.
     if isEmpty, bytes.count > count { mayKeepAlive = false }
     exchange?.responseHead(worker.responseHead, bytes)
-    if isEmpty { complete() }
+    // A replay has let go of the connection by now; it may be in the pool, or at work for the next request.
+    if isEmpty, case .complete = phase { complete() }
     return count
   }
 

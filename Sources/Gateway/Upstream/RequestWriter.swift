@@ -8,13 +8,14 @@ enum RequestWriter {
   /// Fields that are written here rather than copied.
   private static let rewritten: FieldNameSet = [
     FieldNameSet(.host), FieldNameSet(.contentLength), FieldNameSet(.xGatewayToken), FieldNameSet(.xForwardedFor),
-    FieldNameSet(.xForwardedProto), FieldNameSet(.xForwardedHost), FieldNameSet(.xRequestID), FieldNameSet(.maxForwards),
+    FieldNameSet(.xForwardedProto), FieldNameSet(.xForwardedHost), FieldNameSet(.xRequestID),
+    FieldNameSet(.maxForwards),
     FieldNameSet(.expect),
   ]
 
   static func write(_ exchange: Exchange, to stream: Stream) {
     let plan = exchange.plan
-    let host = plan.host
+    let host = exchange.pool?.target.authority ?? []
     let worker = exchange.worker
     let forwarding = worker.forwarding
     let isTrusted = worker.isTrustedProxy(exchange.peer)
@@ -23,7 +24,7 @@ enum RequestWriter {
       let rendered = exchange.lease?.rendered
       let capacity =
         HeadWriter.capacity(of: exchange.request.fields) + exchange.request.count + plan.basePath.count
-        + plan.host.count + 2 * authority.count + (rendered?.count ?? 0) + forwarding.via.count + 512
+        + host.count + 2 * authority.count + (rendered?.count ?? 0) + forwarding.via.count + 512
       stream.write(capacity: capacity) { out in
         writeRequestLine(exchange, bytes, &out)
         HeadWriter.writeField(name: "Host", value: plan.preservesHost ? authority : host.span, into: &out)

@@ -1,32 +1,33 @@
 // One loop's connections to one upstream: idle ones to take, a limit on how many there are, a queue in front of it.
 internal import EventLoop
 
-/// Names an exchange's place among those that wait for a connection.
-struct ConnectTicket: Equatable {
-  fileprivate var number: UInt64
-}
-
 /// Confined to its loop.
 final class UpstreamPool {
-  private struct Waiter {
-    var ticket: ConnectTicket
-    var exchange: Exchange
-    /// A connection of its own is being made.
-    var isConnecting = false
-  }
-
-  unowned let worker: Worker
+  let worker: Worker
   let target: UpstreamTarget
   private let limit: Int
   private var idle: [HTTP1Upstream] = []
   /// Connections that exist or are being made.
   private(set) var open = 0
-  private var waiters: [Waiter] = []
-  private var nextTicket: UInt64 = 0
+  private var waiters = ConnectQueue<Exchange>()
+  /// For whom a connection was tried last.
+  private var lastTried: ConnectTicket?
   private(set) var addresses: [SocketAddress]
   private var nameError: GatewayError?
+  /// Connections that are being made, by the attempt's number.
   private var connectors: [UInt64: Connector] = [:]
+  private var lastAttempt: UInt64 = 0
+  private var isStarting = false
   private var isClosing = false
+  private var failuresInARow = 0
+  /// Until when other servers of the same upstream are preferred: this one could not be reached.
+  private(set) var ejectedUntil: Int64 = 0
+
+  /// Requests that have, or wait for, a connection of this pool.
+  var outstanding: Int { open - idle.count + max(0, waiters.count - connectors.count) }
+
+  /// Who waits now waits for a connection that others are using.
+  var isAtLimit: Bool { open >= limit && connectors.isEmpty }
 
   init(_ worker: Worker, _ target: UpstreamTarget, limit: Int) {
     self.worker = worker
@@ -46,15 +47,12 @@ final class UpstreamPool {
       if !connection.take(for: exchange) { continue }
       return exchange.connected(connection)
     }
-    nextTicket += 1
-    let ticket = ConnectTicket(number: nextTicket)
-    exchange.connectTicket = ticket
-    waiters.append(Waiter(ticket: ticket, exchange: exchange))
+    exchange.connectTicket = waiters.append(exchange)
     startConnecting()
   }
 
   /// The exchange does not want a connection any more. One that is being made becomes idle.
-  func cancel(_ ticket: ConnectTicket) { waiters.removeAll { $0.ticket == ticket } }
+  func cancel(_ ticket: ConnectTicket) { waiters.remove(ticket) }
 
   /// New addresses of the upstream's name, or why there are none.
   func update(_ result: Result<[SocketAddress], GatewayError>) {
@@ -72,19 +70,21 @@ final class UpstreamPool {
   }
 
   private func failWaiters(_ error: GatewayError) {
-    let failed = waiters
-    waiters.removeAll()
-    for waiter in failed { waiter.exchange.connectFailed(error) }
+    // Not those that come meanwhile.
+    for _ in 0..<waiters.count { waiters.popFirst()?.connectFailed(error) }
   }
 
   private func startConnecting() {
     if let nameError, addresses.isEmpty { return failWaiters(nameError) }
-    if addresses.isEmpty { return }
-    while open < limit || closeOneIdle() {
-      guard let index = waiters.firstIndex(where: { !$0.isConnecting }) else { return }
-      waiters[index].isConnecting = true
-      connect(waiters[index].ticket)
+    // Closing an idle connection leads back here.
+    if addresses.isEmpty || isStarting { return }
+    isStarting = true
+    while connectors.count < waiters.count, open < limit || closeOneIdle() {
+      guard let ticket = waiters.first(after: lastTried) ?? waiters.first() else { break }
+      lastTried = ticket
+      connect(ticket)
     }
+    isStarting = false
   }
 
   /// An idle connection that was too old for the request at hand makes room for a new one.
@@ -96,39 +96,54 @@ final class UpstreamPool {
 
   private func connect(_ ticket: ConnectTicket) {
     open += 1
-    let timeout = waiters.first { $0.ticket == ticket }?.exchange.plan.connectTimeout ?? 0
-    let connector = Connector.connect(
-      worker.loop, to: addresses, tls: target.tls, timeout: timeout
+    lastAttempt += 1
+    let attempt = lastAttempt
+    connectors[attempt] = Connector.connect(
+      worker.loop, to: addresses, tls: target.tls, timeout: waiters[ticket]?.plan.connectTimeout ?? 0
     ) { [unowned self] result in
-      connectors[ticket.number] = nil
+      connectors[attempt] = nil
       switch result {
-      case .success(let stream): hand(HTTP1Upstream(self, stream))
+      case .success(let stream):
+        failuresInARow = 0
+        ejectedUntil = 0
+        hand(HTTP1Upstream(self, stream))
       case .failure(let failure):
         open -= 1
-        if let index = waiters.firstIndex(where: { $0.ticket == ticket }) {
-          let exchange = waiters.remove(at: index).exchange
-          exchange.connectFailed(GatewayError(failure))
-        }
+        eject()
+        // Who has been served by another connection since does not mind; those that still wait get a new attempt.
+        waiters.remove(ticket)?.connectFailed(GatewayError(failure))
         startConnecting()
       }
     }
-    if !connector.isFinished { connectors[ticket.number] = connector }
+  }
+
+  /// 1 s after the first failure, doubling to 30 s.
+  private func eject() {
+    failuresInARow += 1
+    ejectedUntil = worker.loop.now + min(30, 1 << Int64(min(5, failuresInARow - 1))) * 1_000_000_000
   }
 
   /// A connection is free: for the first who waits, else to be idle.
   private func hand(_ connection: HTTP1Upstream) {
-    while !waiters.isEmpty {
-      let exchange = waiters.removeFirst().exchange
+    if let exchange = waiters.popFirst() {
       if !connection.take(for: exchange) { return acquire(for: exchange, fresh: true, onlyRecent: true) }
       return exchange.connected(connection)
     }
+    rest(connection)
+  }
+
+  private func rest(_ connection: HTTP1Upstream) {
     if isClosing { return connection.closeIdle() }
     connection.becomeIdle()
     idle.append(connection)
   }
 
-  /// A connection's exchange is over and it can carry another one.
-  func giveBack(_ connection: HTTP1Upstream) { hand(connection) }
+  /// A connection's exchange is over and it can carry another one; but not one whose last try died on a used connection.
+  func giveBack(_ connection: HTTP1Upstream) {
+    guard let first = waiters.first(), waiters[first]?.needsFreshConnection == true else { return hand(connection) }
+    rest(connection)
+    startConnecting()
+  }
 
   /// A connection was closed.
   func lost(_ connection: HTTP1Upstream) {
@@ -137,9 +152,12 @@ final class UpstreamPool {
     startConnecting()
   }
 
-  /// Closes what is idle now and later.
+  /// Closes what is idle now and later, and gives up what is being made.
   func close() {
     isClosing = true
+    for connector in connectors.values { connector.cancel() }
+    open -= connectors.count
+    connectors.removeAll()
     let closing = idle
     idle.removeAll()
     for connection in closing { connection.closeIdle() }

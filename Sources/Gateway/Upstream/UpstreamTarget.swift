@@ -1,10 +1,12 @@
 // Where an upstream is, for every loop: what the pool's connections have in common.
 internal import EventLoop
 
-/// Immutable, shared by all loops.
+/// Immutable. Each loop has its own.
 final class UpstreamTarget: Sendable {
   let host: String
   let port: UInt16
+  /// Value of Host.
+  let authority: [UInt8]
   let tls: TLSTarget?
   /// The address itself when the host is a literal; else the control loop resolves it and publishes the addresses.
   let literalAddresses: [SocketAddress]
@@ -13,10 +15,12 @@ final class UpstreamTarget: Sendable {
   let responseFields: Int
 
   init(
-    host: String, port: UInt16, tls: TLSTarget?, idleTimeout: Int64, responseHeadBytes: Int, responseFields: Int
+    host: String, port: UInt16, authority: String, tls: TLSTarget?, idleTimeout: Int64, responseHeadBytes: Int,
+    responseFields: Int
   ) {
     self.host = host
     self.port = port
+    self.authority = Array(authority.utf8)
     self.tls = tls
     self.idleTimeout = idleTimeout
     self.responseHeadBytes = responseHeadBytes

@@ -116,7 +116,7 @@ final class LoadCaller: StreamDelegate, TimerHandler, Runnable {
     begin = Process.bootClockNanoseconds()
     isWaiting = true
     response = ReceivedResponse()
-    if !core.run.keepsBodies { response.digest = Fingerprint() }
+    if !core.run.keepsBodies { response.digest = BodyDigest() }
     if stream == nil {
       do throws(SystemError) {
         let made = try Stream(core.loop, connected: TCP.connect(to: core.run.address))

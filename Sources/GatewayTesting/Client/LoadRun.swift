@@ -11,7 +11,10 @@ package struct OutgoingRequest: Sendable {
   package var fields: FieldList
   package var body: Body
 
-  package init(_ method: String = "GET", _ target: String, fields: FieldList = FieldList(), body: Body = .none) {
+  /// A GET.
+  package init(_ target: String, fields: FieldList = FieldList()) { self.init("GET", target, fields: fields) }
+
+  package init(_ method: String, _ target: String, fields: FieldList = FieldList(), body: Body = .none) {
     self.method = method
     self.target = target
     self.fields = fields
@@ -87,6 +90,7 @@ package struct LoadRun: Sendable {
 
     init(_ run: LoadRun) throws(SystemError) {
       Process.ignoreBrokenPipes()
+      _ = Process.raiseDescriptorLimit()
       let (shared, isDone, isStopping) = (shared, isDone, isStopping)
       thread = try LoopThread.start(name: "load") {
         LoadCore.run(run, into: shared, isStopping: isStopping)

@@ -11,14 +11,14 @@ package struct ReceivedResponse: Sendable, Equatable {
   /// 1xx heads that came before.
   package var interim: [MessageHead] = []
   /// Bytes of the body and their fingerprint, when it was not kept.
-  package var digest: Fingerprint?
+  package var digest: BodyDigest?
 
   package init() {}
 
   package var status: Int { head.status }
   package var fields: FieldList { head.fields }
   package var bodyText: String { String(decoding: body, as: UTF8.self) }
-  package var fingerprint: Fingerprint { digest ?? Fingerprint(body) }
+  package var fingerprint: BodyDigest { digest ?? BodyDigest(body) }
   package var json: JSONValue? { JSONValue.parse(body) }
 }
 
@@ -107,7 +107,7 @@ package final class RawClient {
   ) throws(ClientError) -> ReceivedResponse {
     let end = ContinuousClock().now + limit
     var response = ReceivedResponse()
-    if !keepsBody { response.digest = Fingerprint() }
+    if !keepsBody { response.digest = BodyDigest() }
     if !reader.isInMessage { reader.expectAnswer(toHead: toHead) }
     while true {
       guard let event = try nextEvent(until: end) else { throw .closed }
@@ -195,7 +195,7 @@ extension RawClient {
   /// One request on a connection of its own.
   /// - Parameter fields: without Host, Content-Length and Connection.
   package static func request(
-    _ method: String = "GET", _ target: String, to address: SocketAddress, fields: FieldList = FieldList(),
+    _ method: String, _ target: String, to address: SocketAddress, fields: FieldList = FieldList(),
     body: [UInt8]? = nil, within limit: Duration = .seconds(10)
   ) throws(ClientError) -> ReceivedResponse {
     let client = try RawClient(to: address)

@@ -65,7 +65,7 @@ enum TCP {
   }
 }
 
-/// Ports that nobody listens on, for processes that cannot be asked for theirs.
+/// Ports that nobody listens on: for processes that cannot be asked for theirs, and for servers that close and open again.
 package enum FreePort {
   /// Below the range that the system takes the ports of outgoing connections from (32768 and up on Linux): one of the
   /// thousands that a load test makes could take the port in the meantime.
@@ -74,13 +74,19 @@ package enum FreePort {
 
   /// A port that is free now and is not handed out again by this process.
   package static func take() throws(SystemError) -> UInt16 {
+    let fd = try listen()
+    defer { Socket.close(fd) }
+    return try Socket.localAddress(fd).port
+  }
+
+  /// A socket that listens on such a port.
+  static func listen() throws(SystemError) -> Int32 {
     var last = SystemError("bind", errno: EADDRINUSE)
     for _ in 0..<1000 {
       let port = UInt16.random(in: range)
       guard taken.withLock({ $0.insert(port).inserted }) else { continue }
       do throws(SystemError) {
-        Socket.close(try Socket.listen(on: .ipv4(0x7f00_0001, port: port)))
-        return port
+        return try Socket.listen(on: .ipv4(0x7f00_0001, port: port))
       } catch {
         last = error
       }

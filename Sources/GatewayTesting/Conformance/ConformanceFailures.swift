@@ -113,8 +113,8 @@ extension ProviderConformance {
               body[index] = byte
               let outcome = Self.outcome(provider, GrantResponse(status: 200, body: body, date: Self.clock))
               guard case .success(let token) = outcome else { continue }
-              if !TokenKit.TokenRules.isOpaqueAccessToken(token.accessToken.reveal()) { return "byte \(index): access token" }
-              if let text = token.refreshToken?.reveal(), !TokenKit.TokenRules.isRefreshToken(text) {
+              if !TokenRules.isOpaqueAccessToken(token.accessToken.reveal()) { return "byte \(index): access token" }
+              if let text = token.refreshToken?.reveal(), !TokenRules.isRefreshToken(text) {
                 return "byte \(index): refresh token"
               }
               if let problem = Self.lifetimes(token) { return "byte \(index): \(problem)" }

@@ -125,7 +125,7 @@ extension ProviderConformance {
         }
       }
       if name.isEmpty || !isToken { return "a field name that is none" }
-      if !TokenKit.TokenRules.isFieldText(value) { return "the value of \(name)" }
+      if !TokenRules.isFieldText(value) { return "the value of \(name)" }
     }
     return nil
   }

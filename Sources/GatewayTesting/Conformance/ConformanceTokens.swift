@@ -51,8 +51,8 @@ extension ProviderConformance {
       (
         "the longest tokens",
         with { provider in
-          let access = String(repeating: "a", count: TokenKit.TokenRules.maximumAccessToken)
-          let refresh = String(repeating: "r", count: TokenKit.TokenRules.maximumRefreshToken)
+          let access = String(repeating: "a", count: TokenRules.maximumAccessToken)
+          let refresh = String(repeating: "r", count: TokenRules.maximumRefreshToken)
           return token(
             Self.outcome(provider, 200, reply(Good(accessToken: access, refreshToken: refresh))), access,
             successor: refresh)
@@ -83,9 +83,9 @@ extension ProviderConformance {
     let access =
       bad + [
         ("nothing", ""), ("a space only", " "), ("a space in front", " token"), ("a space behind", "token "),
-        ("over 16 KiB", String(repeating: "a", count: TokenKit.TokenRules.maximumAccessToken + 1)),
+        ("over 16 KiB", String(repeating: "a", count: TokenRules.maximumAccessToken + 1)),
       ]
-    let refresh = bad + [("over 64 KiB", String(repeating: "r", count: TokenKit.TokenRules.maximumRefreshToken + 1))]
+    let refresh = bad + [("over 64 KiB", String(repeating: "r", count: TokenRules.maximumRefreshToken + 1))]
     let accessRules: Rules = access.map { name, text in
       (
         "an access token with \(name) in it is a failed refresh",

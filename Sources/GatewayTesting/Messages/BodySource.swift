@@ -2,7 +2,7 @@
 // fingerprint by which both ends know a big body without keeping it.
 
 /// FNV-1a with 64 bits over all bytes of a body.
-package struct Fingerprint: Sendable, Equatable, Hashable, CustomStringConvertible {
+package struct BodyDigest: Sendable, Equatable, Hashable, CustomStringConvertible {
   private var state: UInt64 = 0xcbf2_9ce4_8422_2325
   package private(set) var count = 0
 
@@ -29,8 +29,8 @@ package struct Fingerprint: Sendable, Equatable, Hashable, CustomStringConvertib
   }
 
   /// Of the first `count` bytes of `BodyPattern`.
-  package static func ofPattern(count: Int) -> Fingerprint {
-    var fingerprint = Fingerprint()
+  package static func ofPattern(count: Int) -> BodyDigest {
+    var fingerprint = BodyDigest()
     var offset = 0
     while offset < count {
       let piece = BodyPattern.bytes(at: offset, atMost: count - offset)

@@ -4,7 +4,7 @@
 /// gateway's parser and writer share still shows.
 package struct MessageViolation: Error, Sendable, Equatable, CustomStringConvertible {
   package var description: String
-  init(_ description: String) { self.description = description }
+  package init(_ description: String) { self.description = description }
 }
 
 /// A start line and fields, with the bytes that they were read from.

@@ -5,17 +5,20 @@ package import TokenKit
 
 /// A JSON document to be written.
 package indirect enum OrderedJSON: Sendable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
-  ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral, ExpressibleByNilLiteral
+  ExpressibleByFloatLiteral, ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral,
+  ExpressibleByNilLiteral
 {
   case null
   case bool(Bool)
   case int(Int)
+  case double(Double)
   case string(String)
   case array([OrderedJSON])
   case object([(String, OrderedJSON)])
 
   package init(stringLiteral value: String) { self = .string(value) }
   package init(integerLiteral value: Int) { self = .int(value) }
+  package init(floatLiteral value: Double) { self = .double(value) }
   package init(booleanLiteral value: Bool) { self = .bool(value) }
   package init(arrayLiteral elements: OrderedJSON...) { self = .array(elements) }
   package init(dictionaryLiteral elements: (String, OrderedJSON)...) { self = .object(elements) }
@@ -33,6 +36,7 @@ package indirect enum OrderedJSON: Sendable, ExpressibleByStringLiteral, Express
     case .null: text += "null"
     case .bool(let value): text += value ? "true" : "false"
     case .int(let value): text += String(value)
+    case .double(let value): text += String(value)
     case .string(let value): Self.quote(value, to: &text)
     case .array(let elements):
       text += "["

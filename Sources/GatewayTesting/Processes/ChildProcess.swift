@@ -5,6 +5,7 @@ internal import Synchronization
 /// A child could not be started.
 package struct SpawnError: Error, Sendable, CustomStringConvertible {
   package var description: String
+  package init(_ description: String) { self.description = description }
 }
 
 /// How a child ended.
@@ -69,7 +70,7 @@ package final class ChildProcess: Sendable {
     let envp = CStrings(environment.map { "\($0.key)=\($0.value)" })
     var pid: pid_t = 0
     let result = unsafe posix_spawnp(&pid, program, &actions, &attributes, argv.pointers, envp.pointers)
-    if result != 0 { throw SpawnError(description: "\(path) cannot be started: error \(result)") }
+    if result != 0 { throw SpawnError("\(path) cannot be started: error \(result)") }
     self.pid = pid
   }
 
@@ -118,7 +119,7 @@ package final class ChildProcess: Sendable {
       result = exit
       return result != nil
     }
-    guard let result else { throw DeadlinePassed(description: "\(name) did not end") }
+    guard let result else { throw DeadlinePassed("\(name) did not end") }
     return result
   }
 
@@ -150,11 +151,11 @@ package final class ChildProcess: Sendable {
     do {
       try await Deadline.wait("\(name): \(what)", within: limit) {
         if try await condition() { return true }
-        if let exit { throw DeadlinePassed(description: "\(name) ended with \(exit) before: \(what)") }
+        if let exit { throw DeadlinePassed("\(name) ended with \(exit) before: \(what)") }
         return false
       }
     } catch let error as DeadlinePassed {
-      throw DeadlinePassed(description: "\(error); it said: \(errors.suffix(2000))")
+      throw DeadlinePassed("\(error); it said: \(errors.suffix(2000))")
     }
   }
 

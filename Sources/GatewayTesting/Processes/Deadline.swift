@@ -6,6 +6,7 @@ internal import TokenKit
 /// A condition did not come true in time.
 package struct DeadlinePassed: Error, Sendable, CustomStringConvertible {
   package var description: String
+  package init(_ description: String) { self.description = description }
 }
 
 package enum Deadline {
@@ -18,7 +19,7 @@ package enum Deadline {
     let end = clock.now + limit
     while true {
       if try await condition() { return }
-      if clock.now >= end { throw DeadlinePassed(description: "not within \(limit): \(what)") }
+      if clock.now >= end { throw DeadlinePassed("not within \(limit): \(what)") }
       try await Task.sleep(for: .milliseconds(5))
     }
   }
@@ -31,7 +32,7 @@ package enum Deadline {
     let end = clock.now + limit
     while true {
       if try condition() { return }
-      if clock.now >= end { throw DeadlinePassed(description: "not within \(limit): \(what)") }
+      if clock.now >= end { throw DeadlinePassed("not within \(limit): \(what)") }
       usleep(2000)
     }
   }

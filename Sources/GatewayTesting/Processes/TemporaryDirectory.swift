@@ -9,7 +9,7 @@ package final class TemporaryDirectory: Sendable {
     var template = Array("/tmp/gateway-test-XXXXXX".utf8CString)
     // Safety: mkdtemp rewrites the last six characters of the array in place.
     guard unsafe mkdtemp(&template) != nil else {
-      throw SpawnError(description: "no temporary directory: error \(errno)")
+      throw SpawnError("no temporary directory: error \(errno)")
     }
     path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
@@ -23,15 +23,15 @@ package final class TemporaryDirectory: Sendable {
   package func write(_ name: String, _ text: String, mode: UInt32 = 0o600) throws(SpawnError) -> String {
     let path = path(name)
     let fd = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
-    if fd < 0 { throw SpawnError(description: "\(name) cannot be written: error \(errno)") }
+    if fd < 0 { throw SpawnError("\(name) cannot be written: error \(errno)") }
     defer { close(fd) }
     // An existing file keeps its mode at open, and the umask takes bits off.
-    guard fchmod(fd, mode) == 0 else { throw SpawnError(description: "\(name): error \(errno)") }
+    guard fchmod(fd, mode) == 0 else { throw SpawnError("\(name): error \(errno)") }
     let bytes = Array(text.utf8)
     var written = 0
     while written < bytes.count {
       let count = unsafe bytes[written...].withUnsafeBytes { unsafe Glibc.write(fd, $0.baseAddress, $0.count) }
-      if count < 0 { throw SpawnError(description: "\(name) cannot be written: error \(errno)") }
+      if count < 0 { throw SpawnError("\(name) cannot be written: error \(errno)") }
       written += count
     }
     return path
@@ -91,9 +91,9 @@ package enum Products {
     // Safety: readlink writes at most the buffer's size.
     let count = unsafe readlink("/proc/self/exe", &buffer, buffer.count)
     let own = String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    guard let slash = own.lastIndex(of: "/") else { throw SpawnError(description: "/proc/self/exe cannot be read") }
+    guard let slash = own.lastIndex(of: "/") else { throw SpawnError("/proc/self/exe cannot be read") }
     let path = "\(own[..<slash])/\(name)"
-    guard unsafe access(path, X_OK) == 0 else { throw SpawnError(description: "\(path) is not built") }
+    guard unsafe access(path, X_OK) == 0 else { throw SpawnError("\(path) is not built") }
     return path
   }
 }

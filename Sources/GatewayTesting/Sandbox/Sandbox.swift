@@ -110,12 +110,18 @@ package final class Sandbox: Sendable {
         state.keep()
         return decision
       }
+      guard let responder = request.responder else { return .close }
       switch decision.door {
-      case .none: break
-      case .close(let time): request.responder?.refuse(port: 0, for: time)
-      case .open: request.responder?.accept(port: 0)
+      case .none: return .answer(decision.answer)
+      case .open: responder.accept(port: 0)
+      case .close(let time):
+        responder.refuse(port: 0, for: time)
+        // Closing the port ends this connection too, if it is one of the port's own.
+        if request.port == 0 { return .answer(decision.answer) }
       }
-      return .answer(decision.answer)
+      // Once it is answered, it is so.
+      responder.respond(.answer(decision.answer))
+      return .later
     }
     guard request.port == 0, let api = tokenPaths[request.path] else {
       return .answer(.text("no such path; GET /control tells what there is\n", status: 404))

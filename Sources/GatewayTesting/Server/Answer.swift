@@ -104,16 +104,18 @@ package struct IncomingRequest: Sendable {
   package var connection = 0
   /// The request's number on its connection, counted from 1.
   package var ordinal = 0
-  var digest: Fingerprint?
+  var digest: BodyDigest?
   /// To answer from elsewhere, with `Reaction.later`.
   package var responder: Responder?
+
+  package init() {}
 
   package var method: String { head.method }
   package var target: String { head.target }
   package var path: String { head.path }
   package var fields: FieldList { head.fields }
   package var bodyText: String { String(decoding: body, as: UTF8.self) }
-  package var fingerprint: Fingerprint { digest ?? Fingerprint(body) }
+  package var fingerprint: BodyDigest { digest ?? BodyDigest(body) }
 }
 
 /// Answers one request from any thread.

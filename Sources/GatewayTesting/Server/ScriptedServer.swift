@@ -69,13 +69,14 @@ package final class ScriptedServer: Sendable {
     name: String = "origin", ports: [UInt16] = [0], recording: Recording = .requests, script: ServerScript
   ) throws(SystemError) {
     Process.ignoreBrokenPipes()
+    _ = Process.raiseDescriptorLimit()
     let mailbox = try ServerMailbox()
     let shared = ServerShared(recording)
     var sockets: [Int32] = []
     var addresses: [SocketAddress] = []
     do throws(SystemError) {
       for port in ports {
-        let fd = try Socket.listen(on: .ipv4(0x7f00_0001, port: port))
+        let fd = try port == 0 ? FreePort.listen() : Socket.listen(on: .ipv4(0x7f00_0001, port: port))
         sockets.append(fd)
         addresses.append(try Socket.localAddress(fd))
       }
@@ -153,7 +154,7 @@ final class ServerShared: Sendable {
 }
 
 /// A value that closures on several threads hold.
-final class Shared<Value: ~Copyable & Sendable>: Sendable {
-  let value: Value
-  init(_ value: consuming Value) { self.value = value }
+package final class Shared<Value: ~Copyable & Sendable>: Sendable {
+  package let value: Value
+  package init(_ value: consuming Value) { self.value = value }
 }

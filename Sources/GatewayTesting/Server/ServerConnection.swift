@@ -145,7 +145,7 @@ final class ServerConnection: StreamDelegate, TimerHandler {
     plan = core.script.onHead(request)
     switch plan {
     case .keep: break
-    case .digest, .stall: request.digest = Fingerprint()
+    case .digest, .stall: request.digest = BodyDigest()
     case .answerFirst(let reaction): return react(reaction)
     case .answerAndClose(var answer):
       stream.pause()

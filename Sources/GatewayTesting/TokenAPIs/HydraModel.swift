@@ -3,7 +3,7 @@ package import TokenKit
 
 /// `POST /oauth2/token` with `grant_type=refresh_token`, as a form or multipart.
 package struct HydraModel: TokenModel {
-  package var rules: TokenRules
+  package var rules: IssuingRules
   package var ledger = TokenLedger(prefix: "vinid")
   package var clientID: String
   /// nil for a public client (PKCE), which must not send one.
@@ -11,7 +11,7 @@ package struct HydraModel: TokenModel {
 
   package init(
     clientID: String = "sandbox-app", clientSecret: String? = nil,
-    rules: TokenRules = TokenRules(killsOldToken: true, revokesFamilyOnReuse: true)
+    rules: IssuingRules = IssuingRules(killsOldToken: true, revokesFamilyOnReuse: true)
   ) {
     self.clientID = clientID
     self.clientSecret = clientSecret

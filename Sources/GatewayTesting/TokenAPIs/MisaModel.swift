@@ -4,7 +4,7 @@ package import TokenKit
 /// Replies have the members of the vendor's page in its order. The error numbers of this call are not documented: they
 /// are those of the business calls (2 unknown company, 102 a call of the same kind is running), and 1 for a dead token.
 package struct MisaModel: TokenModel {
-  package var rules: TokenRules
+  package var rules: IssuingRules
   package var ledger = TokenLedger(prefix: "cukcuk")
   package var companyCode: String
   /// JSON replies say `text/html`, as the page lists it.
@@ -12,7 +12,7 @@ package struct MisaModel: TokenModel {
 
   package init(
     companyCode: String = "SANDBOX",
-    rules: TokenRules = TokenRules(killsOldToken: false, revokesFamilyOnReuse: false)
+    rules: IssuingRules = IssuingRules(killsOldToken: false, revokesFamilyOnReuse: false)
   ) {
     self.companyCode = companyCode
     self.rules = rules

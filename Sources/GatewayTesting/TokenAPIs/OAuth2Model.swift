@@ -4,14 +4,14 @@ package import TokenKit
 
 /// refresh_token and client_credentials; the client says who it is by Basic or in the body, not by both.
 package struct OAuth2Model: TokenModel {
-  package var rules: TokenRules
+  package var rules: IssuingRules
   package var ledger = TokenLedger(prefix: "oauth2")
   package var clientID: String
   package var clientSecret: String
 
   package init(
     clientID: String = "sandbox-client", clientSecret: String = "sandbox-secret",
-    rules: TokenRules = TokenRules(killsOldToken: false, revokesFamilyOnReuse: false)
+    rules: IssuingRules = IssuingRules(killsOldToken: false, revokesFamilyOnReuse: false)
   ) {
     self.clientID = clientID
     self.clientSecret = clientSecret

@@ -2,7 +2,7 @@
 package import TokenKit
 
 /// What a token server is strict about.
-package struct TokenRules: Sendable {
+package struct IssuingRules: Sendable {
   package var lifetime: Duration
   package var refreshTokenLifetime: Duration
   /// A refresh brings a new refresh token and spends the old one.
@@ -87,14 +87,14 @@ package struct TokenLedger: Sendable, Codable {
   }
 
   /// A login: the refresh token is good from now on. Nothing happens if it was ever known.
-  package mutating func logIn(_ refreshToken: String, _ rules: TokenRules, now: WallTime) {
+  package mutating func logIn(_ refreshToken: String, _ rules: IssuingRules, now: WallTime) {
     if refreshTokens[refreshToken] != nil { return }
     lastFamily += 1
     add(refreshToken, family: lastFamily, rules, now: now)
   }
 
   /// A login with a refresh token of its own making.
-  package mutating func logIn(_ rules: TokenRules, now: WallTime) -> String {
+  package mutating func logIn(_ rules: IssuingRules, now: WallTime) -> String {
     let token = mint("rt")
     logIn(token, rules, now: now)
     return token
@@ -108,7 +108,7 @@ package struct TokenLedger: Sendable, Codable {
 
   package func begin(_ refreshToken: String) -> Attempt { Attempt(refreshToken: refreshToken, step: step) }
 
-  package mutating func finish(_ attempt: Attempt, _ rules: TokenRules, now: WallTime) -> Outcome {
+  package mutating func finish(_ attempt: Attempt, _ rules: IssuingRules, now: WallTime) -> Outcome {
     let token = attempt.refreshToken
     guard var record = refreshTokens[token] else { return .unknown }
     if revokedFamilies.contains(record.family) { return .revoked }
@@ -140,7 +140,7 @@ package struct TokenLedger: Sendable, Codable {
   }
 
   /// A grant without a refresh token (client_credentials).
-  package mutating func issue(_ rules: TokenRules, now: WallTime) -> Pair {
+  package mutating func issue(_ rules: IssuingRules, now: WallTime) -> Pair {
     issue(family: nil, parent: nil, refreshToken: nil, rules, now: now)
   }
 
@@ -174,7 +174,7 @@ package struct TokenLedger: Sendable, Codable {
     accessTokens = accessTokens.filter { $0.value.parent != token }
   }
 
-  private mutating func add(_ token: String, family: Int, _ rules: TokenRules, now: WallTime) {
+  private mutating func add(_ token: String, family: Int, _ rules: IssuingRules, now: WallTime) {
     let expires = now + rules.refreshTokenLifetime
     if refreshTokens.count >= Self.mostRemembered {
       refreshTokens = refreshTokens.filter { $0.value.spentInStep.map { $0 > step - Self.mostRemembered / 2 } ?? true }
@@ -183,7 +183,7 @@ package struct TokenLedger: Sendable, Codable {
   }
 
   private mutating func issue(
-    family: Int?, parent: String?, refreshToken: String?, _ rules: TokenRules, now: WallTime
+    family: Int?, parent: String?, refreshToken: String?, _ rules: IssuingRules, now: WallTime
   ) -> Pair {
     accessTokens = accessTokens.filter { $0.value.expires > now.milliseconds }
     let token = mint("at")

@@ -32,7 +32,7 @@ package struct TokenResult: Sendable {
 
 /// One token API.
 package protocol TokenModel: Sendable {
-  var rules: TokenRules { get set }
+  var rules: IssuingRules { get set }
   var ledger: TokenLedger { get set }
   /// The request has come. What is decided by its form alone is decided here.
   mutating func receive(_ request: IncomingRequest) -> TokenCall

@@ -20,7 +20,7 @@ public enum Expiry {
     let told: Duration?
     switch said {
     case .relative(let duration): told = duration
-    case .absolute(let end): told = end - sent - clockOffset(sent: sent, received: received, date: date)
+    case .absolute(let end): told = sane(end) - sent - clockOffset(sent: sent, received: received, date: date)
     case .unknown: told = nil
     }
     let usable = told.flatMap { $0 > .zero ? $0 : nil } ?? lastKnown.flatMap { $0 > .zero ? $0 : nil }
@@ -30,9 +30,14 @@ public enum Expiry {
   /// How far the server's clock is ahead of ours. `Date` has whole seconds and was written between sending and
   /// receiving, so it allows a range: no correction if our clock is in it, else the value that makes tokens end sooner.
   static func clockOffset(sent: WallTime, received: WallTime, date: WallTime?) -> Duration {
-    guard let date else { return .zero }
+    guard let date = date.map(sane) else { return .zero }
     let least = date - received
     let most = (date + .milliseconds(999)) - sent
     return least <= .zero && .zero <= most ? .zero : most
+  }
+
+  /// Within the years 1970 to 9999, so that differences can't overflow.
+  private static func sane(_ time: WallTime) -> WallTime {
+    WallTime(milliseconds: min(max(time.milliseconds, 0), 253_402_300_799_999))
   }
 }

@@ -67,7 +67,7 @@ extension LeaseStateMachine {
         state = .rereading(.superseded)
         read()
       } else {
-        actions.append(.note(.pairAdopted(generation: stored.generation)))
+        if stored.generation > storedGeneration { actions.append(.note(.pairAdopted(generation: stored.generation))) }
         take(stored, seedIsKnown: true, now)
       }
     case .success(.busy(let retryAfter)):
@@ -174,8 +174,11 @@ extension LeaseStateMachine {
     } else if isFirst {
       wait = policy.firstRetryAfterUnanswered
     } else {
-      wait = policy.backoff(
+      let usual = policy.backoff(
         failures: failures, cap: isAsked ? policy.backoffCapWhenAsked : policy.backoffCapAtRest, random: &random)
+      // The end of the lease is not slept through: callers wait for that attempt instead of sharing an old failure.
+      let left = lease.map { $0.usableUntil - now.boot } ?? .zero
+      wait = left > .zero ? min(usual, max(left, policy.backoffFloor)) : usual
     }
     let until = now.boot + wait
     let failure = LeaseFailure(.tokenEndpointUnreachable, code: error.code, until: until)

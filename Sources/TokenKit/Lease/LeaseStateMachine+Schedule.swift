@@ -13,7 +13,8 @@ extension LeaseStateMachine {
     return sent + early * usual
   }
 
-  /// Grants are at least this far apart, so that no answer of a server makes a loop of calls.
+  /// Grants are at least this far apart, so that no answer of a server makes a loop of calls. Only forced refreshes,
+  /// which have a floor of their own, don't wait for it.
   var spacedAt: BootInstant? { lastSent.map { $0 + policy.minimumLifetime } }
 
   func isSpaced(_ now: Moment) -> Bool { spacedAt.map { now.boot >= $0 } ?? true }
@@ -65,7 +66,7 @@ extension LeaseStateMachine {
       }
       if !waiters.isEmpty {
         consider(lease.usableUntil)
-        if let lastForced { consider(lastForced + policy.minimumRefreshInterval) }
+        if let floorEnd { consider(floorEnd) }
       }
     } else if terms.usesRefreshToken || !waiters.isEmpty {
       consider(atOnce)

@@ -36,7 +36,7 @@ extension LeaseStateMachine {
       // The verdict may not have reached the store.
       newest?.needsLogin = row.needsLogin
     }
-    let before = tokenToSend
+    let before = (token: tokenToSend, generation: row?.generation)
     let isKnown = seedIsKnown || (sentSeed != nil && sentSeed == terms.seedFingerprint)
     let choice = RefreshTokenChoice(terms: terms, row: newest, seedIsKnown: isKnown)
     switch choice {
@@ -44,10 +44,9 @@ extension LeaseStateMachine {
     case .unneeded, .stored, .missing: row = newest
     }
     row?.mark = nil
-    if tokenToSend != before || tokenToSend == nil {
-      forgetTrouble()
-    }
-    if choice == .stored, let seed = terms.seed, seed != row?.refreshToken {
+    if tokenToSend != before.token || row?.generation != before.generation { forgetTrouble() }
+    if choice == .stored, let seed = terms.seed, seed != row?.refreshToken, ignoredSeed != terms.seedFingerprint {
+      ignoredSeed = terms.seedFingerprint
       actions.append(.note(.seedIgnored))
     }
     takeLease(choice, now)
@@ -57,7 +56,7 @@ extension LeaseStateMachine {
     } else if choice == .stored, let verdict = row?.needsLogin {
       if verdict.reason == .lostReply { isUnanswered = true }
       needLogin(verdict.reason, code: verdict.code, now)
-    } else {
+    } else if trouble?.reason == .needsLogin {
       trouble = nil
     }
     return choice
@@ -153,7 +152,7 @@ extension LeaseStateMachine {
   private mutating func consider(_ record: StoreRecord, _ now: Moment) {
     if mustReconsider || isNewer(record) {
       if isNewer(record) { actions.append(.note(.pairAdopted(generation: record.row?.generation ?? 0))) }
-      take(record.row, seedIsKnown: record.seedIsKnown, now)
+      takeUnderWay(record, now)
       return
     }
     guard let row else { return }
@@ -166,6 +165,17 @@ extension LeaseStateMachine {
     {
       self.row?.needsLogin = verdict
       needLogin(verdict.reason, code: verdict.code, now)
+    }
+  }
+
+  /// Goes on from the row; a wait goes on too, unless there is another token to send.
+  private mutating func takeUnderWay(_ record: StoreRecord, _ now: Moment) {
+    let before = (state: state, token: tokenToSend, generation: row?.generation)
+    take(record.row, seedIsKnown: record.seedIsKnown, now)
+    guard case .resting = state, tokenToSend == before.token, row?.generation == before.generation else { return }
+    switch before.state {
+    case .misconfigured, .backingOff: state = before.state
+    default: break
     }
   }
 
@@ -237,13 +247,19 @@ extension LeaseStateMachine {
     terms = new
     if old.accessIdentity != new.accessIdentity || old.refreshIdentity != new.refreshIdentity {
       withdraw()
+      // What failed before says nothing about another server or client.
+      if case .backingOff = state { state = .resting }
     } else if old.rules != new.rules, let row, row.generation == lease?.generation,
       let (rendered, _) = restoredLease(row, now)
     {
       lease = rendered
       actions.append(.publish(rendered))
     }
-    if case .misconfigured(let failure, let until) = state {
+    if case .misconfigured(let failure, let until) = state,
+      lastHurried.map({ now.boot - $0 >= policy.misconfiguredRetry }) ?? true
+    {
+      // Tried soon, but not again and again: settings that change whenever they are read must not make a loop.
+      lastHurried = now.boot
       state = .misconfigured(failure, until: min(until, now.boot + policy.backoffBase))
     }
     mustReconsider = true

@@ -63,7 +63,7 @@ extension LeaseStateMachine {
       return
     }
     let isForced = judgeRejections(now)
-    guard let cause = dueCause(now, isForced: isForced), isSpaced(now) else { return }
+    guard let cause = dueCause(now, isForced: isForced), cause == .rejected || isSpaced(now) else { return }
     start(cause, now)
   }
 
@@ -82,11 +82,15 @@ extension LeaseStateMachine {
     return isForced ? .rejected : nil
   }
 
+  /// Until when no further refresh is forced.
+  var floorEnd: BootInstant? {
+    lastForced.map { $0 + max(policy.minimumRefreshInterval, policy.minimumLifetime) }
+  }
+
   /// Whether a rejected lease forces a refresh now. Within the floor, those whose lease some upstream has accepted go on
   /// waiting; the others get their 401 through, as do routes that keep answering it.
   private mutating func judgeRejections(_ now: Moment) -> Bool {
     guard isServing(now), !waiters.isEmpty else { return false }
-    let floorEnd = lastForced.map { $0 + policy.minimumRefreshInterval }
     let isFloored = floorEnd.map { now.boot < $0 } ?? false
     let isAccepted = acceptedGeneration != nil && acceptedGeneration == lease?.generation
     var isForced = false

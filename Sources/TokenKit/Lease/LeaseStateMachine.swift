@@ -99,6 +99,8 @@ public struct LeaseStateMachine: Sendable {
   var unrecordedFingerprints: [Fingerprint] = []
   /// The seed that this process has sent: it wins once, even if the store never learnt of it.
   var sentSeed: Fingerprint?
+  /// The seed of which the log has been told that it isn't used.
+  var ignoredSeed: Fingerprint?
   /// What data loops use.
   var lease: Lease?
   /// When the lease is refreshed ahead.
@@ -119,6 +121,8 @@ public struct LeaseStateMachine: Sendable {
   var lastSent: BootInstant?
   /// Why the credential is in need of a person, until it has a pair again.
   var trouble: LeaseFailure?
+  /// When changed secrets last brought a retry forward.
+  var lastHurried: BootInstant?
   var attemptIDs: UInt64 = 0
   var attempts: UInt64 = 0
   var failedAttempts: UInt64 = 0
@@ -206,6 +210,10 @@ public struct LeaseStateMachine: Sendable {
     answerSatisfied(now)
     switch state {
     case .resting: considerGrant(now)
+    case .backingOff(let wait) where now.boot >= wait.until:
+      // Whoever asks before the timer has noticed waits for the new attempt instead of sharing the old failure.
+      state = .resting
+      considerGrant(now)
     case .backingOff(let wait):
       if !wait.isPatient { failAll(wait.failure, exceptAdmin: true) }
       grantForAdmin(now)

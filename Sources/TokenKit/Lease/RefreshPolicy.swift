@@ -76,6 +76,8 @@ public struct RandomSource: RandomNumberGenerator, Sendable, Equatable {
   public mutating func fraction() -> Double { Double(next() >> 11) / 9_007_199_254_740_992 }
 }
 
+/// A share of a duration; saturates at what 64 bits of nanoseconds hold.
 func * (factor: Double, duration: Duration) -> Duration {
-  .nanoseconds(Int64(max(0, factor) * Double(duration.nanoseconds)))
+  let product = max(0, factor) * Double(duration.nanoseconds)
+  return .nanoseconds(product < 9.2e18 ? Int64(product) : .max)
 }

@@ -52,7 +52,9 @@ public enum StoreBeginAnswer: Sendable, Equatable {
   /// Durable; the grant may be sent. `prior` is a mark that the row carried before (of any owner): an attempt whose
   /// answer nobody got. The caller owes one `StoreSave` that succeeds or one `StoreAbandon`.
   case marked(prior: InFlightMark?)
-  /// The row has another generation; nothing was written, no lock is held.
+  /// The row is not the one that the caller knows: it has another generation, or (only seen where replicas share it) the
+  /// same one with a verdict that `StoreBegin.row`, at that same generation, does not carry. Nothing was written, no lock
+  /// is held.
   case superseded(StoredCredential)
   /// Another replica is at it (its lock is held, or its mark is younger than 5 s); nothing was written.
   case busy(retryAfter: Duration)

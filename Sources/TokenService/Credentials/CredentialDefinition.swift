@@ -20,7 +20,7 @@ package struct CredentialMaterial: Sendable {
 package enum MaterialReread: Sendable {
   /// The same as before, or nothing can be read again.
   case unchanged
-  /// Something differs.
+  /// It was read; whether anything differs is for the manager to see.
   case changed(CredentialMaterial)
   /// It can't be read; `problem` is for the log and holds no secret.
   case failed(problem: String)

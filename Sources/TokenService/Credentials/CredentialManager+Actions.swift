@@ -92,7 +92,8 @@ extension CredentialManager {
       case .success(let response):
         outcome = Self.read(response, provider, context, sent: sent, received: ports.clock.now)
       case .failure(let failure):
-        outcome = .failure(GrantError(failure.mayHaveBeenSent ? .unanswered : .transient, failure.code))
+        let unsent: GrantError.Kind = failure.isMisconfigured ? .misconfigured : .transient
+        outcome = .failure(GrantError(failure.mayHaveBeenSent ? .unanswered : unsent, failure.code))
       }
       feed(.answered(attempt: attempt, outcome), to: entry)
     }
@@ -119,17 +120,41 @@ extension CredentialManager {
     case .unchanged: break
     case .failed(let problem): note(.secretsUnreadable(problem: problem), of: entry)
     case .changed(let material):
+      if Self.isSame(material, entry.definition.material) { return }
       var changed = entry.definition
       changed.material = material
       do {
-        let terms = try Self.terms(
-          of: changed, shared: ports.store.isShared, owner: owner, fingerprinter: fingerprinter)
+        let terms = try newTerms(of: changed, for: entry)
         entry.definition = changed
         note(.secretsChanged, of: entry)
         feed(.termsChanged(terms), to: entry)
       } catch {
-        note(.secretsUnreadable(problem: "the header fields it gives can't be sent"), of: entry)
+        let problem =
+          switch error {
+          case .injection: "the header fields it gives can't be sent"
+          case .sharedSeed(let names): "its refresh token is also that of \(names.first ?? "another credential")"
+          }
+        note(.secretsUnreadable(problem: problem), of: entry)
       }
+    }
+  }
+
+  /// Whether two materials make the same grants: what was read again need not differ.
+  static func isSame(_ a: CredentialMaterial, _ b: CredentialMaterial) -> Bool {
+    guard a.seed == b.seed else { return false }
+    let (old, new) = (a.provider.traits, b.provider.traits)
+    guard old.accessTokenIdentity == new.accessTokenIdentity, old.refreshTokenIdentity == new.refreshTokenIdentity,
+      old.requestFields.elementsEqual(new.requestFields, by: ==)
+    else { return false }
+    let context = GrantContext(refreshToken: Secret("refresh-token"), now: WallTime(milliseconds: 0))
+    func request(_ provider: any TokenProvider) -> Result<GrantRequest, GrantError> {
+      do { return .success(try provider.grantRequest(context)) } catch { return .failure(error) }
+    }
+    switch (request(a.provider), request(b.provider)) {
+    case (.success(let x), .success(let y)):
+      return x.url == y.url && x.body == y.body && x.headers.elementsEqual(y.headers, by: ==)
+    case (.failure(let x), .failure(let y)): return x == y
+    default: return false
     }
   }
 }

@@ -164,17 +164,34 @@ package final class CredentialManager {
   }
 
   /// A person has logged in: the pair replaces whatever there was, once no grant is in flight.
-  package func login(credential: Int, _ reply: GrantReply) {
-    feed(.loggedIn(reply), to: entries[credential])
+  /// - Returns: false if nothing was taken: the gateway has stopped, or the token can't stand in a header.
+  package func login(credential: Int, _ reply: GrantReply) -> Bool {
+    let entry = entries[credential]
+    guard !entry.isStopped, HeaderText.isAccessToken(reply.token.accessToken.reveal()) else { return false }
+    feed(.loggedIn(reply), to: entry)
+    return true
   }
 
   /// A credential's definition has changed (reload). Its name must be the same. No grant is cancelled.
   package func update(credential: Int, _ definition: CredentialDefinition) throws(CredentialManagerError) {
     let entry = entries[credential]
-    let terms = try Self.terms(
-      of: definition, shared: ports.store.isShared, owner: owner, fingerprinter: fingerprinter)
+    let terms = try newTerms(of: definition, for: entry)
     entry.definition = definition
     feed(.termsChanged(terms), to: entry)
+  }
+
+  /// Terms for a definition that replaces the one of `entry`.
+  func newTerms(
+    of definition: CredentialDefinition, for entry: Entry
+  ) throws(CredentialManagerError) -> LeaseTerms {
+    let terms = try Self.terms(
+      of: definition, shared: ports.store.isShared, owner: owner, fingerprinter: fingerprinter)
+    if let seed = terms.seedFingerprint,
+      let other = entries.first(where: { $0 !== entry && $0.machine.query.seed == seed })
+    {
+      throw .sharedSeed([other.definition.name, definition.name])
+    }
+    return terms
   }
 
   /// The credential of this name.

@@ -66,14 +66,14 @@ package protocol CredentialStoreClient: AnyObject {
   /// Reads one row.
   func read(_ query: StoreQuery, completion: @escaping (Result<StoreRecord, StoreError>) -> Void)
 
-  /// Marks a grant as in flight (see `StoreBegin`).
+  /// Marks a grant as in flight (see `StoreBegin`). After an error no lock is held.
   func begin(_ begin: StoreBegin, completion: @escaping (Result<StoreBeginAnswer, StoreError>) -> Void)
 
   /// Writes a pair by compare-and-set (see `StoreSave`). A lock taken by `begin` is kept until a save succeeds, so that
   /// a failed one can be repeated.
   func save(_ save: StoreSave, completion: @escaping (Result<StoreSaveAnswer, StoreError>) -> Void)
 
-  /// Ends a grant that brought no pair (see `StoreAbandon`).
+  /// Ends a grant that brought no pair (see `StoreAbandon`). The lock is given up even if the row can't be written.
   func abandon(_ abandon: StoreAbandon, completion: @escaping (Result<Void, StoreError>) -> Void)
 }
 

@@ -18,8 +18,6 @@ final class CurlAttempt {
   private var lists: [UnsafeMutablePointer<curl_slist>] = unsafe []
   private var collector = ResponseCollector()
   private var isRequestStarted = false
-  /// What the transfer is told to have failed with, although libcurl doesn't know.
-  var override: GrantTransportFailure?
 
   /// Sets everything up; nothing is sent before the handle is added to a multi handle.
   /// - Parameters:
@@ -48,8 +46,8 @@ final class CurlAttempt {
 
   /// What came of it, once libcurl has said that the transfer is over.
   func outcome(_ result: CURLcode, now: WallTime) -> Result<GrantResponse, GrantTransportFailure> {
-    if let override { return .failure(override) }
     if result == CURLE_OK {
+      guard collector.isHeadComplete else { return .failure(failure("incomplete_response")) }
       return .success(collector.response(status: unsafe ccurl_get_long(easy, CURLINFO_RESPONSE_CODE), now: now))
     }
     return .failure(

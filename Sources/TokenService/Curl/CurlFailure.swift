@@ -51,15 +51,17 @@ struct CurlOutcome {
     case CURLE_GOT_NOTHING: return "empty_reply"
     case CURLE_PARTIAL_FILE: return "incomplete_response"
     case CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PROXY:
-      if isRequestStarted { return "reset" }
-      return proxyStatus >= 300 ? "proxy_refused" : "connect_failed"
+      if !isRequestStarted { return proxyStatus >= 300 ? "proxy_refused" : "connect_failed" }
+      // Reading fails with this result for malformed chunks as well, but then no system call has failed.
+      return result == CURLE_RECV_ERROR && systemError == 0 && !isTLS ? "malformed_response" : "reset"
     // A second attempt that we stopped: the connection had gone away after the first one.
     case CURLE_ABORTED_BY_CALLBACK: return "reset"
     // After the request these are answers that are no HTTP/1.
     case CURLE_UNSUPPORTED_PROTOCOL, CURLE_WEIRD_SERVER_REPLY, CURLE_BAD_CONTENT_ENCODING:
       return "malformed_response"
     case CURLE_URL_MALFORMAT: return "malformed_url"
-    case CURLE_OUT_OF_MEMORY: return "out_of_memory"
+    // What libcurl also says of a field line beyond its own limit of 100 KB.
+    case CURLE_OUT_OF_MEMORY: return isRequestStarted ? "response_too_large" : "out_of_memory"
     default: return "curl_\(result.rawValue)"
     }
   }

@@ -47,7 +47,8 @@ final class CurlMulti {
     active[unsafe Self.key(attempt.easy)] = (attempt, completion)
   }
 
-  /// Ends all transfers with a failure and gives everything back. Not from within a completion.
+  /// Ends all transfers with a failure and gives everything back. Completions may do it: none is called from within
+  /// libcurl.
   func close() {
     if isClosed { return }
     isClosed = true

@@ -40,8 +40,7 @@ package final class CurlTransport: GrantTransport {
     }
   }
 
-  /// Ends every call with the failure `cancelled` and gives all handles back; for the end of the process. Not from
-  /// within a completion.
+  /// Ends every call with the failure `cancelled` and gives all handles back; for the end of the process.
   package func close() {
     if isClosed { return }
     isClosed = true

@@ -15,8 +15,9 @@ struct ResponseCollector {
   private var retryAfter: String?
   private var body: [UInt8] = []
   private var headSize = 0
-  /// Past the empty line: what comes then is a trailer, and says nothing about the answer.
-  private var isHeadComplete = false
+  /// Past the empty line: what comes then is a trailer, and says nothing about the answer. libcurl takes an answer
+  /// whose connection ended before that line for a whole one.
+  private(set) var isHeadComplete = false
 
   /// Takes a status line, a field line or the empty line after them.
   /// - Returns: whether the transfer may go on.

@@ -18,7 +18,7 @@ package final class StoreWorker: CredentialStoreClient {
 
   private enum Job: Sendable {
     case run(UInt64, @Sendable (any BlockingStore) -> Void)
-    case close(UInt64, Slot<Void>)
+    case close(Slot<Void>)
   }
 
   /// Where a job leaves its result for the control loop.
@@ -92,12 +92,12 @@ package final class StoreWorker: CredentialStoreClient {
     submit(completion) { store throws(StoreError) in try store.abandon(abandon) }
   }
 
-  /// Closes the store after all jobs that were asked for, lets the next process have it and ends the thread. Everything
-  /// asked for from now on fails.
+  /// Closes the store after all jobs that were asked for, and lets the next process have it. Everything asked for from
+  /// now on fails. `completion` is called when the thread has ended.
   package func close(completion: @escaping (Result<Void, StoreError>) -> Void) {
     let slot = Slot<Void>()
-    guard let id = expect(slot, completion) else { return }
-    jobs.send(.close(id, slot))
+    guard expect(slot, completion) != nil else { return }
+    jobs.send(.close(slot))
     ended = Self.closed
   }
 
@@ -177,9 +177,8 @@ package final class StoreWorker: CredentialStoreClient {
         case .run(let id, let work):
           work(store)
           replies.send(.done(id))
-        case .close(let id, let slot):
+        case .close(let slot):
           slot.fill(Result { () throws(StoreError) in try store.close() })
-          replies.send(.done(id))
           loop.stop()
         }
       }

@@ -142,7 +142,7 @@ struct StoreFileTests {
   func emptyFile() throws {
     let path = directory.file("gateway.db")
     try StoreFile.create(path)
-    #expect(FileManager.default.contents(atPath: path)?.count == 0)
+    #expect(try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int == 0)
     let store = try StoreFixture.open(path)
     #expect(try StoreFixture.stored(store) == nil)
     try store.close()

@@ -1,9 +1,0 @@
-internal import EventLoop
-internal import HTTPWire
-extension GatewayError { init(_ e: ConnectFailure) { self.init(.connectionFailed) }
- init(_ e: StreamError) { self.init(.connectionTerminated) }
-}
-internal import TokenService
-extension GatewayError { init(_ e: ResolveFailure) { self.init(.nameNotFound) } }
-extension SocketAddress { func with(port: UInt16) -> SocketAddress { self } }
-enum NameAnswer { static func numeric(_ r: Result<ResolvedName, ResolveFailure>, port: UInt16) -> Result<[String], NameFailure> { .failure(.notFound) } }

@@ -1,0 +1,115 @@
+// What goes wrong at the token endpoint, one fault at a time: what is sent again, when, and what callers see.
+import EventLoop
+import GatewayTesting
+import Testing
+import TokenKit
+
+@Suite(.serialized, .timeLimit(.minutes(5))) struct TokenFaultTests {
+  private static func rig(
+    _ fault: TokenFault, count: Int = 1, retryAfter: Int = 1, grace: Duration = .zero,
+    configure: (inout GatewayConfiguration) -> Void = { _ in }
+  ) async throws -> TokenRig {
+    var options = SandboxOptions.onFreePorts
+    options.vinid.rules.grace = grace
+    return try await TokenRig(
+      options, waitingFor: "/healthz",
+      prepare: { $0.change(.vinid) { $0.fail(fault, count: count, retryAfter: retryAfter) } }, configure: configure)
+  }
+
+  /// Asks until there is a 200; everything before must be a 502 or 504 about the token.
+  private static func recovers(_ rig: TokenRig) async throws {
+    try await Deadline.wait("it recovers", within: .seconds(30)) {
+      let response = try await rig.get("/vinid/echo")
+      if response.status == 200 { return TokenRig.isEcho(response) == nil }
+      #expect(
+        TokenRig.isProblem(response, 502, reason: "token_endpoint_unreachable")
+          || TokenRig.isProblem(response, 504, reason: "park_timeout"), "\(response.status) \(response.bodyText)")
+      return false
+    }
+  }
+
+  /// Every attempt is one request: what the gateway counts, the token endpoint counts.
+  private static func expectOneRequestPerAttempt(_ rig: TokenRig) async throws {
+    let grants = try await rig.credential("vinid")["grants"]?.int
+    #expect(grants == rig.tokenCalls(), "\(grants ?? -1) attempts, \(rig.tokenCalls()) requests")
+  }
+
+  /// The same token goes out again: nothing says that it was spent.
+  @Test(arguments: [TokenFault.http500, .malformed, .readAndClose, .hang], [1, 2])
+  func afterAnAttemptWithoutAnAnswerTheSameTokenGoesOutAgain(fault: TokenFault, count: Int) async throws {
+    let start = ContinuousClock().now
+    let rig = try await Self.rig(fault, count: count) { $0.timeouts["token"] = "1s" }
+    try await Self.recovers(rig)
+    let counters = rig.sandbox.counters(.vinid)
+    #expect(counters.outcomes == [fault.rawValue: count, "granted": 1], "\(counters.outcomes)")
+    #expect(counters.spentTokenSeen == 0 && counters.mostAtOnce == 1)
+    #expect(ContinuousClock().now - start >= .seconds(1), "the first repetition comes after 1 s")
+    try await Self.expectOneRequestPerAttempt(rig)
+    try await rig.finish()
+  }
+
+  @Test func whoAsksDuringTheFirstSecondAfterALostAnswerWaitsForTheRepetition() async throws {
+    let rig = try await Self.rig(.readAndClose)
+    try await Deadline.wait("the first attempt") { rig.tokenCalls() == 1 }
+    let report = try await rig.load(callers: 50, .requestsPerCaller(1)) { _, _ in OutgoingRequest("/vinid/echo") }.run()
+    #expect(report.isAll(200), "\(report.statuses) \(report.failures)")
+    #expect(rig.tokenCalls() == 2)
+    try await rig.finish()
+  }
+
+  @Test func retryAfterOf429IsHonoured() async throws {
+    let rig = try await Self.rig(.http429, retryAfter: 4)
+    try await Deadline.wait("the first attempt") { rig.tokenCalls() == 1 }
+    let refused = ContinuousClock().now
+    let report = try await rig.load(
+      callers: 5, .time(.seconds(3)), pause: .milliseconds(50),
+      check: { response in
+        guard TokenRig.isProblem(response, 502, reason: "token_endpoint_unreachable") else {
+          return "\(response.status) \(response.bodyText)"
+        }
+        let seconds = response.fields["Retry-After"].flatMap(Int.init) ?? 0
+        return (1...4).contains(seconds) ? nil : "Retry-After \(seconds)"
+      }
+    ) { _, _ in OutgoingRequest("/vinid/echo") }.run()
+    #expect(report.isAll(502), "\(report.statuses) \(report.failures)")
+    #expect(rig.tokenCalls() == 1)
+    try await Self.recovers(rig)
+    let waited = ContinuousClock().now - refused
+    #expect(waited >= .milliseconds(3900) && waited < .seconds(15), "\(waited)")
+    #expect(rig.tokenCalls() == 2)
+    try await Self.expectOneRequestPerAttempt(rig)
+    try await rig.finish()
+  }
+
+  /// Strict rotation: the pair is lost with its answer, and the gateway says just that.
+  @Test func aLostAnswerOfAStrictServerNeedsALoginWithThatReason() async throws {
+    let rig = try await Self.rig(.loseAnswer)
+    try await Deadline.wait("the attempt whose answer gets lost") { rig.tokenCalls() == 1 }
+    let first = ContinuousClock().now
+    try await Deadline.wait("the same token again", within: .seconds(15)) { rig.tokenCalls() == 2 }
+    let waited = ContinuousClock().now - first
+    #expect(waited > .milliseconds(800) && waited < .seconds(5), "\(waited)")
+    try await Deadline.wait("the verdict is there") {
+      try await rig.credential("vinid")["state"]?.text == "needs_login"
+    }
+    let response = try await rig.get("/vinid/echo")
+    #expect(TokenRig.isProblem(response, 502, reason: "lost_reply"), "\(response.bodyText)")
+    let ready = try await rig.admin("/readyz")
+    #expect(ready.status == 503 && ready.bodyText.contains("lost_reply"), "\(ready.bodyText)")
+    let counters = rig.sandbox.counters(.vinid)
+    #expect(counters.outcomes == ["lose_answer": 1, "invalid_grant": 1], "\(counters.outcomes)")
+    #expect(counters.spentTokenSeen == 1 && counters.spentAfterLostAnswer == 1)
+    #expect(rig.tokenCalls() == 2)
+    try await rig.finish()
+  }
+
+  @Test func aLostAnswerOfAServerWithGraceIsMadeUpFor() async throws {
+    let rig = try await Self.rig(.loseAnswer, grace: .seconds(10))
+    try await Self.recovers(rig)
+    let counters = rig.sandbox.counters(.vinid)
+    #expect(counters.outcomes == ["lose_answer": 1, "granted": 1], "\(counters.outcomes)")
+    #expect(counters.spentTokenSeen == counters.spentAfterLostAnswer)
+    try await Self.expectOneRequestPerAttempt(rig)
+    try await rig.finish()
+  }
+}
