@@ -82,6 +82,6 @@ let package = Package(
     tests("GatewayTests", ["Gateway", "GatewayTesting"] + providers),
     tests(
       "EndToEndTests", ["GatewayTesting", "EventLoop", "TokenKit", "gateway", "gateway-sandbox"],
-      exclude: ["TokenServer"]),
+      exclude: ["TokenServer", "TLSOrigin"]),
   ]
 )

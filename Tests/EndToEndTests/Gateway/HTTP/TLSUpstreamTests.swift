@@ -1,0 +1,71 @@
+// An upstream over TLS: large bodies in each direction, and certificates that do not fit.
+import EventLoop
+import GatewayTesting
+import Testing
+import TokenKit
+
+@Suite(.serialized, .timeLimit(.minutes(3))) struct TLSUpstreamTests {
+  /// A TLS origin of another program with a certificate for `localhost`, and a gateway in front of it.
+  private struct Rig {
+    let directory: TemporaryDirectory
+    let origin: ChildProcess
+    let gateway: GatewayUnderTest
+
+    /// - Parameters:
+    ///   - trusts: names the origin's certificate as `ca_file`.
+    ///   - name: whom the certificate must be for, if not the upstream's host.
+    static func start(trusts: Bool = true, name: String? = nil, here: String = #filePath) async throws -> Rig {
+      let directory = try TemporaryDirectory()
+      let (certificate, key) = (directory.path("cert.pem"), directory.path("key.pem"))
+      let openssl = try ChildProcess(
+        "openssl",
+        [
+          "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out",
+          certificate, "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+        ], directory: directory, name: "openssl")
+      #expect(try await openssl.waitForExit() == .code(0), "\(openssl.errors)")
+      let script = "/" + here.split(separator: "/").dropLast(3).joined(separator: "/") + "/TLSOrigin/tls_origin.py"
+      let origin = try ChildProcess("python3", [script, certificate, key], directory: directory, name: "origin")
+      let port = try #require(
+        try await origin.waitForLine(containing: "port ").split(separator: " ").last, "\(origin.errors)")
+      var upstream: OrderedJSON = ["url": .string("https://localhost:\(port)")]
+      if trusts { upstream["ca_file"] = .string(certificate) }
+      if let name { upstream["tls_server_name"] = .string(name) }
+      var route = Relay.plainRoute(to: .ipv4(0x7f00_0001, port: 1))
+      route["upstream"] = upstream
+      var configuration = GatewayConfiguration.empty
+      configuration.routes = [route]
+      return Rig(directory: directory, origin: origin, gateway: try await .start(configuration))
+    }
+  }
+
+  @Test func tenMebibytesGoBothWaysOverTLSByteForByte() async throws {
+    let rig = try await Rig.start()
+    let size = 10 << 20
+    let digest = BodyDigest.ofPattern(count: size)
+    for isChunked in [false, true] {
+      let up = try await LoadRun(
+        to: rig.gateway.address, callers: 1, .requestsPerCaller(1),
+        OutgoingRequest("PUT", "/kept", body: .pattern(size, isChunked: isChunked))
+      ).check { $0.bodyText == "\(size)" ? nil : $0.bodyText }.run()
+      #expect(up.isAll(200), "up, chunked \(isChunked): \(up.failures)")
+      for target in ["/length", "/chunked"] {
+        var run = LoadRun(to: rig.gateway.address, callers: 1, .requestsPerCaller(2), OutgoingRequest(target))
+        run.keepsBodies = false
+        let down = try await run.check { response in
+          response.fingerprint == digest && response.fields.contains("Transfer-Encoding") == (target == "/chunked")
+            ? nil : "\(response.fields)"
+        }.run()
+        #expect(down.count == 2 && down.isAll(200), "\(target): \(down.failures)")
+      }
+    }
+  }
+
+  @Test(arguments: [(false, nil), (true, "other.example")] as [(Bool, String?)])
+  func aCertificateThatDoesNotFitIs502(_ trusts: Bool, _ name: String?) async throws {
+    let rig = try await Rig.start(trusts: trusts, name: name)
+    let response = try await rig.gateway.request("GET", "/length")
+    #expect(response.status == 502 && response.problem?.source == "upstream", "\(response.bodyText)")
+    #expect(response.fields["Proxy-Status"]?.contains("error=tls_") == true, "\(response.fields)")
+  }
+}
