@@ -65,6 +65,7 @@ final class Worker {
   let context: WorkerContext
   /// This loop's own copy.
   let plan: DataPlanePlan
+  let forwarding: Forwarding
   let noRoute = RoutePlan.none()
   let replay: ReplayBudget
   private(set) var leases: LeaseCache
@@ -81,17 +82,17 @@ final class Worker {
   private var receiver: Mailbox<WorkerMessage>.Receiver?
   private var connections: [ObjectIdentifier: HTTP1Downstream] = [:]
   private var spareExchanges: [Exchange] = []
-  private let idPrefix = UInt64.random(in: .min ... .max)
+  private let idPrefix = Array("\(String(UInt64.random(in: .min ... .max), radix: 16))-".utf8)
   private var nextID: UInt64 = 0
   private var drainTimer: DrainSweep?
 
   var plans: [RoutePlan] { plan.plans }
   var routes: RouteTable { plan.routes }
-  var forwarding: Forwarding { context.forwarding }
 
   init(_ context: WorkerContext) throws {
     self.context = context
     plan = try DataPlanePlan(context.configuration)
+    forwarding = Forwarding(copying: context.forwarding)
     loop = try EventLoop()
     replay = ReplayBudget(context.replayMemory)
     let control = context.control
@@ -208,14 +209,12 @@ final class Worker {
     !forwarding.trustedProxies.isEmpty && forwarding.trustedProxies.contains { $0.contains(peer) }
   }
 
-  /// A new X-Request-ID line: unique in the process by its counter, and among processes by its random part.
+  /// A new X-Request-ID: unique in the process by its counter, and among processes by its random part.
   func writeRequestID(into out: inout OutputSpan<UInt8>) {
     nextID += 1
-    out.append("X-Request-ID: ")
-    out.appendHex(idPrefix)
-    out.append(UInt8(ascii: "-"))
+    let prefix = idPrefix
+    out.append(copying: prefix.span)
     out.appendHex(nextID)
-    out.append("\r\n")
   }
 
   // MARK: The end

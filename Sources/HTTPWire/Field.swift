@@ -6,14 +6,15 @@ package struct ByteRange: Sendable, Equatable {
   package var start: UInt32
   package var count: UInt32
 
+  @inlinable
   package init(start: Int, count: Int) {
     self.start = UInt32(truncatingIfNeeded: start)
     self.count = UInt32(truncatingIfNeeded: count)
   }
 
-  package static let empty = ByteRange(start: 0, count: 0)
-  package var isEmpty: Bool { count == 0 }
-  package var range: Range<Int> { Int(start)..<Int(start) + Int(count) }
+  @inlinable package static var empty: ByteRange { ByteRange(start: 0, count: 0) }
+  @inlinable package var isEmpty: Bool { count == 0 }
+  @inlinable package var range: Range<Int> { Int(start)..<Int(start) + Int(count) }
 }
 
 /// The field names that the gateway acts upon; all others are `other` and pass through.

@@ -21,7 +21,7 @@ struct FieldLineParser {
     let start = position
     let count = bytes.count
     guard start < count else { return .incomplete }
-    var index = start
+    var index = plainNameEnd(bytes, from: start)
     var hasUnderscore = false
     var byte: UInt8 = 0
     while index < count {
@@ -59,6 +59,26 @@ struct FieldLineParser {
     field.hasUnderscore = hasUnderscore
     field.isDropped = field.known.isHopByHop || (hasUnderscore && isDisguised(bytes, name))
     return .field
+  }
+
+  /// How far letters and dashes go, of which most names are made: eight bytes at a time, as long as eight are there.
+  @inline(__always)
+  private func plainNameEnd(_ bytes: Span<UInt8>, from start: Int) -> Int {
+    let count = bytes.count
+    var index = start
+    while index &+ 8 <= count {
+      let word = bytes.word(at: index)
+      // The high bit of each byte says whether it is a letter, or a dash. Bytes from 0x80 on are masked out, so that no
+      // addition carries into the next byte.
+      let low = word & 0x7f7f_7f7f_7f7f_7f7f
+      let lower = low | 0x2020_2020_2020_2020
+      let letters = (lower &+ 0x1f1f_1f1f_1f1f_1f1f) & ~(lower &+ 0x0505_0505_0505_0505)
+      let dashes = ~((low ^ 0x2d2d_2d2d_2d2d_2d2d) &+ 0x7f7f_7f7f_7f7f_7f7f)
+      let others = ~((letters | dashes) & ~word) & 0x8080_8080_8080_8080
+      if others != 0 { return index &+ others.trailingZeroBitCount &>> 3 }
+      index &+= 8
+    }
+    return index
   }
 
   /// Where the first byte is that may not stand in a value, or the end of the bytes. Values are most of a head, so they

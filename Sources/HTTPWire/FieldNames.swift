@@ -1,12 +1,20 @@
 // Names: which of the known fields a name is, and comparing names as servers do.
 
 extension FieldName {
+  @inline(__always) private static var lowerCaseWord: UInt64 { 0x2020_2020_2020_2020 }
+
   /// Classifies a field name, ignoring case. `underscoreIsDash` also finds `Transfer_Encoding`, as CGI-like servers do.
   static func classify(_ bytes: Span<UInt8>, _ name: ByteRange, underscoreIsDash: Bool = false) -> FieldName {
     @inline(__always)
     func matches(_ text: StaticString) -> Bool {
       let expected = text.bytes
       let start = Int(name.start)
+      if expected.count >= 8, !underscoreIsDash {
+        let last = expected.count - 8
+        return bytes.word(at: start) | Self.lowerCaseWord == expected.word(at: 0)
+          && bytes.word(at: start + last) | Self.lowerCaseWord == expected.word(at: last)
+          && (last <= 8 || bytes.word(at: start + 8) | Self.lowerCaseWord == expected.word(at: 8))
+      }
       for index in 0..<expected.count {
         var byte = bytes[start + index] | 0x20
         // 0x7f is what `|` makes of an underscore.
@@ -99,6 +107,13 @@ package func containsUnderscore(_ bytes: Span<UInt8>, _ name: ByteRange) -> Bool
 package func isEqualIgnoringCase(_ bytes: Span<UInt8>, _ range: ByteRange, _ other: Span<UInt8>) -> Bool {
   guard Int(range.count) == other.count else { return false }
   let start = Int(range.start)
+  let last = other.count - 8
+  // Most peers write what we expect as we do.
+  if last >= 0, last <= 8, bytes.word(at: start) == other.word(at: 0),
+    bytes.word(at: start + last) == other.word(at: last)
+  {
+    return true
+  }
   for index in 0..<other.count where bytes[start + index].lowercased != other[index].lowercased { return false }
   return true
 }

@@ -4,14 +4,23 @@
 package struct FieldNameSet: OptionSet, Sendable {
   package let rawValue: UInt64
 
+  @inlinable
   package init(rawValue: UInt64) { self.rawValue = rawValue }
 
   /// The set of just `name`.
-  @inline(__always)
-  package init(_ name: FieldName) { rawValue = 1 &<< UInt64(name.rawValue) }
+  @inlinable
+  package init(_ name: FieldName) { self.init(rawValue: 1 &<< UInt64(name.rawValue)) }
 
-  @inline(__always)
+  @inlinable
   package func contains(_ name: FieldName) -> Bool { (rawValue &>> UInt64(name.rawValue)) & 1 != 0 }
+
+  /// Adds one name. In place of `insert`, which is generic code in another module for its callers.
+  @inlinable
+  package mutating func add(_ name: FieldName) { self = FieldNameSet(rawValue: rawValue | 1 &<< UInt64(name.rawValue)) }
+
+  /// Nothing. In place of `[]`, which is made by generic code at run time.
+  @inlinable
+  package static var none: FieldNameSet { FieldNameSet(rawValue: 0) }
 }
 
 package enum HeadWriter {
@@ -68,7 +77,7 @@ package enum HeadWriter {
   /// Writes the fields that are neither dropped nor in `skipped`, in their order, as `name: value` lines. Neighbours
   /// that already look like that in `bytes` are copied in one go.
   package static func writeFields(
-    _ fields: [Field], of bytes: Span<UInt8>, skipping skipped: FieldNameSet = [],
+    _ fields: [Field], of bytes: Span<UInt8>, skipping skipped: FieldNameSet = .none,
     into out: inout OutputSpan<UInt8>
   ) {
     var run = 0..<0

@@ -56,6 +56,8 @@ package struct RequestHead: Sendable {
   package var expectsContinue = false
   package var acceptsTrailers = false
   package var fields: [Field] = []
+  /// Which of the known names occur among the fields, dropped ones included.
+  package var names = FieldNameSet.none
   /// Bytes of the head, leading empty line and closing empty line included.
   package var count = 0
 

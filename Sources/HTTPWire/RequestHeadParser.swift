@@ -19,6 +19,7 @@ extension RequestHead {
     try splitTarget(bytes)
 
     acceptsTrailers = false
+    names = .none
     var lines = FieldLineParser(position: fieldStart, toleratesSpaceBeforeColon: false)
     var field = Field(name: .empty, value: .empty, known: .other)
     var summary = RequestFieldSummary()
@@ -29,7 +30,10 @@ extension RequestHead {
       case .field:
         guard fields.count < limits.fields else { throw WireError(.tooManyFields, status: 431) }
         fields.append(field)
-        if field.known != .other { try summary.add(bytes, field) }
+        if field.known != .other {
+          names.add(field.known)
+          try summary.add(bytes, field)
+        }
       }
     }
     try settle(bytes, summary)

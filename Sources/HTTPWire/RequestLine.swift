@@ -91,7 +91,7 @@ enum HTTPVersion {
   static func parse(_ bytes: Span<UInt8>, at start: Int) throws(WireError) -> UInt8? {
     let prefix = ("HTTP/" as StaticString).bytes
     let end = bytes.count
-    if start + count < end, bytes[start + count] == Byte.carriageReturn {
+    if start + count < end, bytes[start + count] == Byte.carriageReturn || bytes[start + count] == Byte.space {
       // "HTTP/1.1" as a word: nearly all there is.
       if bytes.word(at: start) == 0x312e_312f_5054_5448 { return 1 }
     }

@@ -50,7 +50,8 @@ extension OutputSpan<UInt8> {
   /// Appends `value` in decimal; at most 20 bytes.
   @_lifetime(self: copy self)
   package mutating func appendDecimal(_ value: UInt64) {
-    var divisor: UInt64 = 1
+    if value < 10 { return append(0x30 + UInt8(truncatingIfNeeded: value)) }
+    var divisor: UInt64 = 10
     while value / divisor >= 10 { divisor *= 10 }
     var rest = value
     while divisor > 0 {

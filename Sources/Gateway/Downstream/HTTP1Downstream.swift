@@ -183,11 +183,12 @@ final class HTTP1Downstream: StreamDelegate {
       hasHeadBegun = true
       isHeadRequest = false
       parsedBytes = 0
-      arm(listener.requestHeadTimeout)
     }
     if parsedBytes > 0, !RequestHead.mayComplete(bytes, seen: parsedBytes, limits: listener.headLimits) { return 0 }
     do throws(WireError) {
       guard let count = try worker.requestHead.parse(bytes, limits: listener.headLimits) else {
+        // The deadline counts from the first byte and no later one moves it.
+        if parsedBytes == 0 { arm(listener.requestHeadTimeout) }
         parsedBytes = bytes.count
         return 0
       }

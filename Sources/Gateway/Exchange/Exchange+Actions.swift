@@ -50,17 +50,17 @@ extension Exchange: TimerHandler {
 
   func connect(fresh: Bool) {
     resetAttempt()
-    arm(plan.connectTimeout)
     choice = UpstreamChoice()
     guard let pool = choice.next(plan, worker.pools, now: worker.loop.now) else { return }
     self.pool = pool
     pool.acquire(for: self, fresh: fresh, onlyRecent: !request.method.isIdempotent)
+    if machine.state == .connecting { arm(plan.connectTimeout) }
   }
 
   func send() {
     guard let upstream else { return }
     hasWritten = true
-    arm(body.isComplete ? plan.responseHeadTimeout : plan.streamIdleTimeout)
+    if !body.isComplete { arm(plan.streamIdleTimeout) }
     upstream.sendHead(of: self)
     if let kept = body.kept { kept.withSpan { upstream.sendData($0) } }
     body.sent(worker.loop, worker.replay)

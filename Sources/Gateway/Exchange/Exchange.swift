@@ -89,10 +89,13 @@ final class Exchange {
       isBeginning = false
       return
     }
-    lease = worker.leases.usable(credential)
-    let mayPark = worker.leases.mayPark(credential)
-    let waits = mayPark && lease.map { waitsForNext($0, credential, willFit: willFit) } ?? false
-    perform(machine.start(hasLease: lease != nil && !waits, mayPark: mayPark))
+    let current = worker.leases.usable(credential)
+    lease = current
+    if let current, !waitsForNext(current, credential, willFit: willFit) || !worker.leases.mayPark(credential) {
+      perform(machine.start(hasLease: true, mayPark: false))
+    } else {
+      perform(machine.start(hasLease: false, mayPark: worker.leases.mayPark(credential)))
+    }
     isBeginning = false
   }
 

@@ -2,7 +2,7 @@
 internal import EventLoop
 internal import HTTPWire
 
-/// Immutable, shared by all loops.
+/// Immutable. Each loop has its own copy of the process's one, so that loops do not contend for reference counts.
 final class Forwarding: Sendable {
   /// Whole line, or empty when `via` is off.
   let via: [UInt8]
@@ -18,6 +18,14 @@ final class Forwarding: Sendable {
     pseudonym = Array(proxyName.utf8)
     via = sendsVia ? Array("Via: 1.1 \(proxyName)\r\n".utf8) : []
     self.trustedProxies = trustedProxies
+  }
+
+  /// A copy for one loop, which shares no storage with this one.
+  init(copying other: Forwarding) {
+    via = other.via.map { $0 }
+    pseudonym = other.pseudonym.map { $0 }
+    proxyName = other.proxyName
+    trustedProxies = other.trustedProxies.map { $0 }
   }
 
   /// Whether a Via value names us.

@@ -13,23 +13,39 @@ enum RequestWriter {
     FieldNameSet(.expect),
   ]
 
+  /// Fields that stand in the way of writing ours without a look at the caller's.
+  private static let forwarding: FieldNameSet = [
+    FieldNameSet(.xForwardedFor), FieldNameSet(.xForwardedProto), FieldNameSet(.xForwardedHost),
+    FieldNameSet(.xRequestID), FieldNameSet(.maxForwards),
+  ]
+
   static func write(_ exchange: Exchange, to stream: Stream) {
     let plan = exchange.plan
-    let host = exchange.pool?.target.authority ?? []
     let worker = exchange.worker
-    let forwarding = worker.forwarding
     let isTrusted = worker.isTrustedProxy(exchange.peer)
+    let hostLine = exchange.pool?.target.hostLine ?? []
+    let via = worker.forwarding.via
+    let rendered = exchange.lease?.rendered
     exchange.requestBytes.withSpan { bytes in
-      let authority = bytes.extracting(exchange.request.authority.range)
-      let rendered = exchange.lease?.rendered
       let capacity =
         HeadWriter.capacity(of: exchange.request.fields) + exchange.request.count + plan.basePath.count
-        + host.count + 2 * authority.count + (rendered?.count ?? 0) + forwarding.via.count + 512
+        + hostLine.count + 2 * Int(exchange.request.authority.count)
+        + (rendered?.count ?? 0) + via.count + 512
       stream.write(capacity: capacity) { out in
-        writeRequestLine(exchange, bytes, &out)
-        HeadWriter.writeField(name: "Host", value: plan.preservesHost ? authority : host.span, into: &out)
+        writeRequestLine(exchange, plan, bytes, &out)
+        if plan.preservesHost {
+          HeadWriter.writeField(name: "Host", value: bytes.extracting(exchange.request.authority.range), into: &out)
+        } else {
+          out.append(copying: hostLine.span)
+        }
         HeadWriter.writeFields(exchange.request.fields, of: bytes, skipping: rewritten, into: &out)
-        writeForwarding(exchange, bytes, isTrusted: isTrusted, &out)
+        out.append("X-Forwarded-For: ")
+        if exchange.request.names.isDisjoint(with: forwarding) {
+          writeOwnForwarding(exchange, bytes, worker, &out)
+        } else {
+          writeForwarding(exchange, bytes, worker, isTrusted: isTrusted, &out)
+        }
+        out.append(copying: via.span)
         if exchange.request.acceptsTrailers { out.append("TE: trailers\r\nConnection: TE\r\n") }
         if exchange.request.expectsContinue { out.append("Expect: 100-continue\r\n") }
         switch exchange.request.framing {
@@ -43,26 +59,38 @@ enum RequestWriter {
     }
   }
 
-  private static func writeRequestLine(_ exchange: Exchange, _ bytes: Span<UInt8>, _ out: inout OutputSpan<UInt8>) {
+  private static func writeRequestLine(
+    _ exchange: Exchange, _ plan: RoutePlan, _ bytes: Span<UInt8>, _ out: inout OutputSpan<UInt8>
+  ) {
     out.append(copying: bytes.extracting(exchange.request.methodRange.range))
     out.append(UInt8(ascii: " "))
-    let basePath = exchange.plan.basePath
     // `OPTIONS *` asks about the server, not about a path of it.
-    if !exchange.isAsterisk { out.append(copying: basePath.span) }
+    let basePath = plan.basePath
+    if !basePath.isEmpty, !exchange.isAsterisk { out.append(copying: basePath.span) }
     if exchange.forwardedPath.isEmpty { out.append(UInt8(ascii: "/")) }
     out.append(copying: bytes.extracting(exchange.forwardedPath.range))
     out.append(copying: bytes.extracting(exchange.request.query.range))
     out.append(" HTTP/1.1\r\n")
   }
 
-  /// Via, X-Forwarded-*, X-Request-ID, Max-Forwards.
-  private static func writeForwarding(
-    _ exchange: Exchange, _ bytes: Span<UInt8>, isTrusted: Bool, _ out: inout OutputSpan<UInt8>
+  /// X-Forwarded-* and X-Request-ID for a caller that sent none of them, after the name of the first.
+  private static func writeOwnForwarding(
+    _ exchange: Exchange, _ bytes: Span<UInt8>, _ worker: Worker, _ out: inout OutputSpan<UInt8>
   ) {
-    let worker = exchange.worker
-    var kept: FieldNameSet = []
+    exchange.peer.writeHost(into: &out)
+    out.append("\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ")
+    out.append(copying: bytes.extracting(exchange.request.authority.range))
+    out.append("\r\nX-Request-ID: ")
+    worker.writeRequestID(into: &out)
+    out.append("\r\n")
+  }
+
+  /// X-Forwarded-*, X-Request-ID and Max-Forwards, after the name of the first.
+  private static func writeForwarding(
+    _ exchange: Exchange, _ bytes: Span<UInt8>, _ worker: Worker, isTrusted: Bool, _ out: inout OutputSpan<UInt8>
+  ) {
+    var kept = FieldNameSet.none
     var maxForwards: UInt64?
-    out.append("X-Forwarded-For: ")
     for field in exchange.request.fields where !field.isDropped {
       let value = bytes.extracting(field.value.range)
       switch field.known {
@@ -80,29 +108,29 @@ enum RequestWriter {
       switch field.known {
       case .xForwardedProto where isTrusted && !kept.contains(.xForwardedProto):
         HeadWriter.writeField(name: "X-Forwarded-Proto", value: value, into: &out)
-        kept.insert(FieldNameSet(.xForwardedProto))
       case .xForwardedHost where isTrusted && !kept.contains(.xForwardedHost):
         HeadWriter.writeField(name: "X-Forwarded-Host", value: value, into: &out)
-        kept.insert(FieldNameSet(.xForwardedHost))
       case .xRequestID where !kept.contains(.xRequestID) && value.count > 0 && value.count <= 128:
         HeadWriter.writeField(name: "X-Request-ID", value: value, into: &out)
-        kept.insert(FieldNameSet(.xRequestID))
-      default: break
+      default: continue
       }
+      kept.add(field.known)
     }
     if !kept.contains(.xForwardedProto) { out.append("X-Forwarded-Proto: http\r\n") }
     if !kept.contains(.xForwardedHost) {
       HeadWriter.writeField(
         name: "X-Forwarded-Host", value: bytes.extracting(exchange.request.authority.range), into: &out)
     }
-    if !kept.contains(.xRequestID) { worker.writeRequestID(into: &out) }
+    if !kept.contains(.xRequestID) {
+      out.append("X-Request-ID: ")
+      worker.writeRequestID(into: &out)
+      out.append("\r\n")
+    }
     if let maxForwards, exchange.request.method == .options {
       out.append("Max-Forwards: ")
       out.appendDecimal(maxForwards > 0 ? maxForwards - 1 : 0)
       out.append("\r\n")
     }
-    let via = worker.forwarding.via
-    out.append(copying: via.span)
   }
 
   /// A decimal number of at most 9 digits; nil for anything else.

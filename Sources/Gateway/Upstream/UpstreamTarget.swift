@@ -5,8 +5,8 @@ internal import EventLoop
 final class UpstreamTarget: Sendable {
   let host: String
   let port: UInt16
-  /// Value of Host.
-  let authority: [UInt8]
+  /// The Host line of requests to it.
+  let hostLine: [UInt8]
   let tls: TLSTarget?
   /// The address itself when the host is a literal; else the control loop resolves it and publishes the addresses.
   let literalAddresses: [SocketAddress]
@@ -20,7 +20,7 @@ final class UpstreamTarget: Sendable {
   ) {
     self.host = host
     self.port = port
-    self.authority = Array(authority.utf8)
+    hostLine = Array("Host: \(authority)\r\n".utf8)
     self.tls = tls
     self.idleTimeout = idleTimeout
     self.responseHeadBytes = responseHeadBytes
