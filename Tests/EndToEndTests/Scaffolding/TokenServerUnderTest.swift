@@ -1,7 +1,6 @@
 // django-oauth-toolkit as a process: a token server with rotation and reuse protection that nobody here has written.
 import EventLoop
 import GatewayTesting
-import Glibc
 import TokenKit
 
 /// Runs `TokenServer/token_server.py` on a free port until it is let go.
@@ -40,35 +39,17 @@ struct TokenServerUnderTest {
   ///   - grace: how long a rotated refresh token is still taken, in seconds.
   /// - Throws: with what to do, when there is no Python with django-oauth-toolkit.
   static func start(isPublic: Bool = false, lifetime: Int = 3600, grace: Int = 0) async throws -> TokenServerUnderTest {
-    guard let python = unsafe getenv("GATEWAY_TEST_PYTHON").map({ unsafe String(cString: $0) }), !python.isEmpty else {
-      throw SpawnError(
-        "GATEWAY_TEST_PYTHON is not set: run scripts/test, which makes a virtual environment with django-oauth-toolkit "
-          + "for this test (its arguments go to swift test)")
-    }
-    guard unsafe access(python, X_OK) == 0 else {
-      throw SpawnError("GATEWAY_TEST_PYTHON=\(python) can't be run: run scripts/test, which makes it")
-    }
     let directory = try TemporaryDirectory()
-    let process = try ChildProcess(
-      python,
+    let (process, json) = try await PythonPeer.start(
+      "TokenServer/token_server.py",
       [
-        "-B", try script(), "--directory", directory.path, "--client", isPublic ? "public" : "confidential",
-        "--lifetime", "\(lifetime)", "--grace", "\(grace)",
-      ], directory: directory, name: "token-server")
-    let line = try await process.waitForLine(containing: "{", within: .seconds(120))
-    guard let json = JSONValue.parse(Array(line.utf8)), let seed = json["refresh_token"]?.text,
-      let port = json["port"]?.int.flatMap({ UInt16(exactly: $0) })
-    else { throw SpawnError("the token server printed: \(line)") }
+        "--directory", directory.path, "--client", isPublic ? "public" : "confidential", "--lifetime", "\(lifetime)",
+        "--grace", "\(grace)",
+      ], directory: directory)
+    guard let seed = json["refresh_token"]?.text, let port = json["port"]?.int.flatMap({ UInt16(exactly: $0) })
+    else { throw SpawnError("the token server printed: \(process.output)") }
     return TokenServerUnderTest(
       process: process, address: .ipv4(0x7f00_0001, port: port), seed: seed, directory: directory)
-  }
-
-  /// Beside the tests' sources: SwiftPM copies nothing of it.
-  private static func script(here: String = #filePath) throws -> String {
-    let tests = here.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")
-    let path = "\(tests)/TokenServer/token_server.py"
-    guard unsafe access(path, R_OK) == 0 else { throw SpawnError("\(path) is not there") }
-    return path
   }
 
   /// All calls of the token endpoint so far.

@@ -1,0 +1,37 @@
+// Peers that are written in Python because the field's own libraries are: started with the tests' virtual environment.
+import GatewayTesting
+import Glibc
+import TokenKit
+
+enum PythonPeer {
+  /// Starts a script and waits for the line of JSON that it begins with.
+  /// - Parameters:
+  ///   - script: its path below Tests/EndToEndTests.
+  ///   - directory: where its output goes.
+  /// - Throws: with what to do, when there is no such environment.
+  static func start(
+    _ script: String, _ arguments: [String] = [], directory: TemporaryDirectory, within limit: Duration = .seconds(120)
+  ) async throws -> (process: ChildProcess, says: JSONValue) {
+    guard let python = unsafe getenv("GATEWAY_TEST_PYTHON").map({ unsafe String(cString: $0) }), !python.isEmpty else {
+      throw SpawnError(
+        "GATEWAY_TEST_PYTHON is not set: run scripts/test, which makes a virtual environment for this test (its "
+          + "arguments go to swift test)")
+    }
+    guard unsafe access(python, X_OK) == 0 else {
+      throw SpawnError("GATEWAY_TEST_PYTHON=\(python) can't be run: run scripts/test, which makes it")
+    }
+    let name = script.split(separator: "/").last.map(String.init) ?? script
+    let process = try ChildProcess(python, ["-B", try path(script)] + arguments, directory: directory, name: name)
+    let line = try await process.waitForLine(containing: "{", within: limit)
+    guard let json = JSONValue.parse(Array(line.utf8)) else { throw SpawnError("\(name) printed: \(line)") }
+    return (process, json)
+  }
+
+  /// Beside the tests' sources: SwiftPM copies nothing of it.
+  private static func path(_ script: String, here: String = #filePath) throws -> String {
+    let tests = here.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")
+    let path = "\(tests)/\(script)"
+    guard unsafe access(path, R_OK) == 0 else { throw SpawnError("\(path) is not there") }
+    return path
+  }
+}
