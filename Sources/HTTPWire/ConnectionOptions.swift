@@ -8,6 +8,8 @@ struct ConnectionOptions {
   private(set) var closes = false
   private(set) var keepsAlive = false
   private(set) var count = 0
+  /// An option that is neither of these: a field by that name, in the head or behind the body, is hop-by-hop.
+  private(set) var namesFields = false
 
   /// RFC 9112 §9.3. `Proxy-Connection` says nothing.
   func persists(minorVersion: UInt8) -> Bool {
@@ -37,6 +39,7 @@ struct ConnectionOptions {
       } else if FieldName.classify(bytes, option).isFramingOrRouting {
         if inRequest { throw WireError(.forbiddenConnectionOption) }
       } else {
+        namesFields = true
         drop(bytes, option, in: &fields)
       }
     }

@@ -9,6 +9,8 @@ package struct ResponseHead: Sendable {
   package var keepsAlive = true
   /// `Keep-Alive: timeout=N` in seconds, when the upstream sent one.
   package var keepAliveTimeout: UInt32?
+  /// Connection names fields that may stand among the trailers as well (RFC 9110 §7.6.1).
+  package var namesHopByHopFields = false
   package var fields: [Field] = []
   package var count = 0
 

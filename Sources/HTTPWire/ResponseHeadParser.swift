@@ -93,12 +93,14 @@ extension ResponseHead {
     let hasNoBody = isHeadRequest || status < 200 || status == 204 || status == 304
     framing = hasNoBody ? .none : framed ?? .untilClose
     keepsAlive = minorVersion >= 1
+    namesHopByHopFields = false
     if hasConnection {
       var options = ConnectionOptions()
       for index in fields.indices where fields[index].known == .connection {
         try options.add(bytes, fields[index].value, inRequest: false, dropIn: &fields)
       }
       keepsAlive = options.persists(minorVersion: minorVersion)
+      namesHopByHopFields = options.namesFields
     }
     if framing == .untilClose { keepsAlive = false }
   }

@@ -33,6 +33,9 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   private var isChunkedRequest = false
   private var isRequestComplete = false
   private var mayKeepAlive = true
+  /// Connection named fields, and its head will be gone when trailers come: all of them are given up, as RFC 9110 §6.5.1
+  /// allows, rather than one passed on that is hop-by-hop.
+  private var dropsTrailers = false
   private var idleTimeout: Int64
   /// The exchange has let go before the response was whole; what is left of the budget to read it to its end.
   private var drainBudget: Int?
@@ -252,6 +255,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
       return count
     }
     mayKeepAlive = worker.responseHead.keepsAlive
+    dropsTrailers = worker.responseHead.namesHopByHopFields
     if let seconds = worker.responseHead.keepAliveTimeout {
       idleTimeout = min(pool.target.idleTimeout, max(0, Int64(seconds) - 1) * 1_000_000_000)
       if idleTimeout == 0 { mayKeepAlive = false }
@@ -285,7 +289,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
     let limits = HeadLimits(bytes: pool.target.responseHeadBytes, fields: pool.target.responseFields)
     guard let count = try pool.worker.trailers.parse(bytes, limits: limits) else { return 0 }
     if bytes.count > count { mayKeepAlive = false }
-    exchange?.responseTrailers(pool.worker.trailers.fields, bytes)
+    if !dropsTrailers { exchange?.responseTrailers(pool.worker.trailers.fields, bytes) }
     complete()
     return count
   }

@@ -5,19 +5,30 @@ enum ChunkRows {
   /// Of the rows' gateway, in bytes.
   static let bodyLimit = 65_536
 
-  static var all: [RuleRow] { sizes + ends + extensions + trailers + accepted + tooLarge }
+  /// A chunked body, or its start, that breaks a rule, which both directions refuse.
+  typealias Broken = (rule: String, chunks: String)
+
+  static var broken: [Broken] { sizes + ends + extensions + malformedTrailers }
+
+  static var all: [RuleRow] {
+    let refused = broken.map { rule, chunks in
+      let row = RuleRow.refused(rule, chunks: chunks)
+      return chunks.utf8.count < 2000 ? row : row.inOnePiece
+    }
+    return refused + trailers + accepted + tooLarge
+  }
 
   private static let first = "5\r\nhello\r\n"
 
-  private static var sizes: [RuleRow] {
-    var rows: [RuleRow] = []
+  private static var sizes: [Broken] {
+    var rows: [Broken] = []
     let hex = Array("0123456789abcdefABCDEF".utf8)
     for byte in UInt8.min...UInt8.max where !hex.contains(byte) {
       let byte = byte.latin1
-      rows.append(.refused("chunk size: a byte that is no digit", chunks: "\(first)\(byte)5\r\nhello\r\n"))
+      rows.append(("chunk size: a byte that is no digit", "\(first)\(byte)5\r\nhello\r\n"))
       // Extensions and blanks may follow a size.
       if ![";", " ", "\t", "\r"].contains(byte) {
-        rows.append(.refused("chunk size: a byte that is no digit", chunks: "\(first)5\(byte)\r\nhello\r\n"))
+        rows.append(("chunk size: a byte that is no digit", "\(first)5\(byte)\r\nhello\r\n"))
       }
     }
     let lists: [(String, [String])] = [
@@ -57,58 +68,63 @@ enum ChunkRows {
     ]
     for (rule, chunks) in lists {
       for chunk in chunks {
-        rows.append(.refused(rule, chunks: chunk))
-        rows.append(.refused(rule, chunks: first + chunk))
+        rows.append((rule, chunk))
+        rows.append((rule, first + chunk))
       }
     }
     return rows
   }
 
-  private static var ends: [RuleRow] {
-    var rows: [RuleRow] = []
+  private static var ends: [Broken] {
+    var rows: [Broken] = []
     for byte in UInt8.min...UInt8.max {
       if byte != 13 {
-        rows.append(.refused("missing CRLF after the data", chunks: "5\r\nhello\(byte.latin1)\n0\r\n\r\n"))
+        rows.append(("missing CRLF after the data", "5\r\nhello\(byte.latin1)\n0\r\n\r\n"))
       }
       if byte != 10 {
-        rows.append(.refused("missing CRLF after the data", chunks: "5\r\nhello\r\(byte.latin1)0\r\n\r\n"))
+        rows.append(("missing CRLF after the data", "5\r\nhello\r\(byte.latin1)0\r\n\r\n"))
       }
     }
     for chunk in [
       "5\r\nhello0\r\n\r\n", "5\r\nhello world\r\n", "4\r\nhello\r\n", "0\r\nhello\r\n", "5\r\nhello\n\r\n",
     ] {
-      rows.append(.refused("missing CRLF after the data", chunks: chunk))
+      rows.append(("missing CRLF after the data", chunk))
     }
     return rows
   }
 
-  private static var extensions: [RuleRow] {
+  private static var extensions: [Broken] {
     let long = String(repeating: "x", count: 300)
     let line = "1;\(String(repeating: "x", count: 250))\r\na\r\n"
     let rule = "long chunk extensions (over 256 bytes in one line or 8 KiB in a message)"
-    var rows: [RuleRow] = [
-      .refused(rule, chunks: "5;\(long)\r\nhello\r\n"), .refused(rule, chunks: "5;a=\"\(long)\"\r\nhello\r\n"),
-      .refused(rule, chunks: "5\(String(repeating: " ", count: 300))\r\nhello\r\n"),
-      .refused(rule, chunks: "5\(String(repeating: ";", count: 300))\r\nhello\r\n"),
-      .refused(rule, chunks: "\(first)0;\(long)\r\n\r\n"),
-      .refused(rule, chunks: String(repeating: line, count: 40)).inOnePiece,
+    var rows: [Broken] = [
+      (rule, "5;\(long)\r\nhello\r\n"), (rule, "5;a=\"\(long)\"\r\nhello\r\n"),
+      (rule, "5\(String(repeating: " ", count: 300))\r\nhello\r\n"),
+      (rule, "5\(String(repeating: ";", count: 300))\r\nhello\r\n"),
+      (rule, "\(first)0;\(long)\r\n\r\n"),
+      (rule, String(repeating: line, count: 40)),
     ]
     for byte in FieldRows.controls where byte != 13 {
-      rows.append(.refused("a control byte in an extension", chunks: "5;a\(byte.latin1)b\r\nhello\r\n"))
+      rows.append(("a control byte in an extension", "5;a\(byte.latin1)b\r\nhello\r\n"))
+    }
+    return rows
+  }
+
+  private static var malformedTrailers: [Broken] {
+    var rows: [Broken] = []
+    for trailer in [
+      "Bad Name: x", "Bad\tName: x", ": x", "no colon", " X: folded", "\tX: folded", "X: a\r\n folded", "X : a",
+      "X\t: a",
+      "X: a\u{0}b", "X: a\u{7f}b", "X: a\u{1}b", "X: a\nb", "X: a\rb", "X(: a", "X\u{e9}: a", "GET / HTTP/1.1",
+    ] { rows.append(("a malformed trailer", "\(first)0\r\n\(trailer)\r\n\r\n")) }
+    for end in ["0\r\nX: y\n\r\n", "0\r\nX: y\r\n\n", "0\r\n\n", "0\r\n\r\r\n", "0\r\nX: y\r\n\r\r\n"] {
+      rows.append(("bare LF anywhere, bare CR", first + end))
     }
     return rows
   }
 
   private static var trailers: [RuleRow] {
     var rows: [RuleRow] = []
-    for trailer in [
-      "Bad Name: x", "Bad\tName: x", ": x", "no colon", " X: folded", "\tX: folded", "X: a\r\n folded", "X : a",
-      "X\t: a",
-      "X: a\u{0}b", "X: a\u{7f}b", "X: a\u{1}b", "X: a\nb", "X: a\rb", "X(: a", "X\u{e9}: a", "GET / HTTP/1.1",
-    ] { rows.append(.refused("a malformed trailer", chunks: "\(first)0\r\n\(trailer)\r\n\r\n")) }
-    for end in ["0\r\nX: y\n\r\n", "0\r\nX: y\r\n\n", "0\r\n\n", "0\r\n\r\r\n", "0\r\nX: y\r\n\r\r\n"] {
-      rows.append(.refused("bare LF anywhere, bare CR", chunks: first + end))
-    }
     for trailer in [
       "X-Sum: 1", "Authorization: Bearer stolen", "authorization: Bearer stolen", "Authorization_: Bearer stolen",
       "Host: other", "Content-Length: 5", "Transfer-Encoding: chunked", "Connection: close", "CompanyCode: stolen",

@@ -8,7 +8,7 @@ enum FramingRows {
 
   // MARK: Content-Length
 
-  private static let badLengths: [(rule: String, values: [String])] = [
+  static let badLengths: [(rule: String, values: [String])] = [
     ("Content-Length: sign", ["+5", "-5", "-0", "+0", "--5", "+-5", "5-", "5+", "- 5", "\u{2}5"]),
     ("Content-Length: 0x", ["0x5", "0X5", "x5", "0b101", "0o5", "5h", "$5", "#5", "&h5"]),
     ("Content-Length: space inside", ["5 5", "5\t5", "0 5", "5 ;", "1 0 0"]),
@@ -70,7 +70,7 @@ enum FramingRows {
   // MARK: Transfer-Encoding
 
   /// Values and what they are answered with in HTTP/1.1 without Content-Length.
-  private static let codingValues: [(rule: String, status: Int, values: [String])] = [
+  static let codingValues: [(rule: String, status: Int, values: [String])] = [
     (
       "Transfer-Encoding whose last coding isn't chunked", 400,
       [
