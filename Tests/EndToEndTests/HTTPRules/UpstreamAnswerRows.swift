@@ -58,15 +58,15 @@ enum UpstreamAnswerRows {
     ] {
       for framing in framings {
         for body in bodies {
-          rows.append(
-            .passes(
-              "HEAD, 1xx, 204, 304 have no body; bytes after the message: never reuse",
-              "HTTP/1.1 \(status) X\r\n\(framing)\r\n\(body)", method: method, status: status, isReusable: body.isEmpty
-            ) { response in
-              if response.fields.contains("Transfer-Encoding") { return "Transfer-Encoding" }
-              let length = status != 204 && framing.hasPrefix("Content") ? [framing.contains("5") ? "5" : "0"] : []
-              return response.fields.all("Content-Length") == length ? nil : "Content-Length"
-            })
+          let row = UpstreamRow.passes(
+            "HEAD, 1xx, 204, 304 have no body; bytes after the message: never reuse",
+            "HTTP/1.1 \(status) X\r\n\(framing)\r\n\(body)", method: method, status: status, isReusable: body.isEmpty
+          ) { response in
+            if response.fields.contains("Transfer-Encoding") { return "Transfer-Encoding" }
+            let length = status != 204 && framing.hasPrefix("Content") ? [framing.contains("5") ? "5" : "0"] : []
+            return response.fields.all("Content-Length") == length ? nil : "Content-Length"
+          }
+          rows.append(body.isEmpty ? row : row.inOnePiece)
         }
       }
     }
@@ -125,7 +125,9 @@ enum UpstreamAnswerRows {
     ]
     let more = ["x", "\r\n", "\n", "0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison", "\u{0}"]
     return messages.flatMap { message in
-      more.map { .passes("bytes after the message: never reuse", "\(ok)\(message)\($0)", body: "hello") }
+      more.map {
+        UpstreamRow.passes("bytes after the message: never reuse", "\(ok)\(message)\($0)", body: "hello").inOnePiece
+      }
     }
   }
 

@@ -53,6 +53,14 @@ struct UpstreamRow: Sendable {
       isReusable: isReusable)
   }
 
+  /// For bytes behind a message: those that come later may meet the next request under way, and nothing can tell them
+  /// from its answer then.
+  var inOnePiece: UpstreamRow {
+    var row = self
+    row.isDripped = false
+    return row
+  }
+
   /// For failures.
   var name: String {
     let text = response.count > 300 ? "\(response.prefix(200))…(\(response.count))" : response
