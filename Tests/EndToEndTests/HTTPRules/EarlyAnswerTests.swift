@@ -39,10 +39,13 @@ import TokenKit
     let relay = try await Self.start()
     try await relay.talk { _ in
       for (text, status, reason) in Self.early {
-        for size in [0, 1, 1000, 100_000, 250_000] {
+        for (count, size) in [(0, 0), (1, 1), (1, 250_000), (25, 10_000)] {
           let client = try RawClient(to: relay.address)
           try client.send(text)
-          try client.send([UInt8](repeating: 0x62, count: size))
+          for _ in 0..<count {
+            try client.send([UInt8](repeating: 0x62, count: size))
+            if count > 1 { try Deadline.pass(.milliseconds(2)) }
+          }
           try Self.readsAnswer(client, status, reason)
         }
       }
