@@ -104,7 +104,7 @@ package final class BufferPool {
 
   package func acquire() -> ByteBuffer { idle.popLast() ?? ByteBuffer(capacity: Self.size) }
 
-  package func release(_ buffer: ByteBuffer) {
+  package func release(_ buffer: consuming ByteBuffer) {
     guard idle.count < Self.mostKept, buffer.capacity <= Self.largestKept else { return }
     buffer.removeAll()
     idle.append(buffer)

@@ -81,6 +81,9 @@ extension Stream {
         }
       }
     }
-    if start < bytes.count, !hasWriteFailed, !isClosed { queuedOutput().append(bytes.extracting(start...)) }
+    if start < bytes.count, !hasWriteFailed, !isClosed {
+      ensureOutput()
+      output?.append(bytes.extracting(start...))
+    }
   }
 }

@@ -224,7 +224,8 @@ package final class Stream: EventHandler, Runnable {
   package func write(_ bytes: Span<UInt8>) {
     if isClosed || hasWriteFailed || bytes.count == 0 { return }
     if bytes.count < Self.directWrite || isWriteBlocked || phase != .open {
-      queuedOutput().append(bytes)
+      ensureOutput()
+      output?.append(bytes)
       return
     }
     if let tls { return writeRecords(bytes, tls) }
@@ -239,7 +240,8 @@ package final class Stream: EventHandler, Runnable {
       let left = max(0, sent - waiting)
       if left < direct.count {
         isWriteBlocked = true
-        unsafe queuedOutput().append(
+        ensureOutput()
+        unsafe output?.append(
           Span(_unsafeElements: UnsafeBufferPointer(rebasing: direct.assumingMemoryBound(to: UInt8.self)[left...])))
       } else {
         releaseOutput()
@@ -251,7 +253,8 @@ package final class Stream: EventHandler, Runnable {
   @inlinable
   package func write(capacity: Int, _ body: (inout OutputSpan<UInt8>) -> Void) {
     if isClosed || hasWriteFailed { return }
-    queuedOutput().append(capacity: capacity, body)
+    ensureOutput()
+    output?.append(capacity: capacity, body)
   }
 
   /// Sends what waits, as far as the socket takes it.
@@ -292,16 +295,10 @@ package final class Stream: EventHandler, Runnable {
   }
 
   @usableFromInline
-  func queuedOutput() -> ByteBuffer {
-    if let output { return output }
-    let buffer = loop.buffers.acquire()
-    output = buffer
-    return buffer
-  }
+  func ensureOutput() { if output == nil { output = loop.buffers.acquire() } }
 
   func releaseOutput() {
-    guard let buffer = output else { return }
-    output = nil
+    guard let buffer = output.take() else { return }
     loop.buffers.release(buffer)
     if isShutdownWanted { shutdownWriting() }
   }

@@ -68,7 +68,7 @@ final class Worker {
   let forwarding: Forwarding
   let noRoute = RoutePlan.none()
   let replay: ReplayBudget
-  private(set) var leases: LeaseCache
+  let leases: LeaseCache
   private(set) var pools: [UpstreamPool] = []
   private(set) var isDraining = false
   var counters = Counters()

@@ -61,7 +61,7 @@ final class LeaseCache: Runnable {
   func isHolding(_ credential: Int) -> Bool { slots[credential].isHolding }
 
   /// An upstream has refused this lease a moment ago, on whichever loop.
-  func isRefused(_ lease: LoopLease, _ credential: Int) -> Bool { shared.isRefused(lease.generation, credential) }
+  func isRefused(_ generation: UInt64, _ credential: Int) -> Bool { shared.isRefused(generation, credential) }
 
   /// The exchange is told `leaseArrived` or `leaseFailed` later, unless it is removed before.
   func park(_ exchange: Exchange, _ credential: Int, _ cause: LeaseWant.Cause) {
@@ -98,21 +98,21 @@ final class LeaseCache: Runnable {
   }
 
   /// Called for every response, so it is cheap when there is nothing new to tell.
-  func accepted(_ credential: Int, _ lease: LoopLease, _ plan: RoutePlan) {
-    if slots[credential].accepted != lease.generation {
-      slots[credential].accepted = lease.generation
-      ask(credential, .accepted(generation: lease.generation))
+  func accepted(_ credential: Int, _ generation: UInt64, route: UInt32) {
+    if slots[credential].accepted != generation {
+      slots[credential].accepted = generation
+      ask(credential, .accepted(generation: generation))
     }
     // Another route takes the lease that one has refused: it is not dead.
-    if slots[credential].asked != nil, shared.isRefused(lease.generation, credential) { shared.keeps(credential) }
-    if !refusingRoutes.isEmpty, refusingRoutes.remove(plan.index) != nil {
-      ask(credential, .routeRecovered(route: plan.index))
+    if slots[credential].asked != nil, shared.isRefused(generation, credential) { shared.keeps(credential) }
+    if !refusingRoutes.isEmpty, refusingRoutes.remove(route) != nil {
+      ask(credential, .routeRecovered(route: route))
     }
   }
 
-  func replayRejected(_ credential: Int, _ plan: RoutePlan) {
-    refusingRoutes.insert(plan.index)
-    ask(credential, .replayRejected(route: plan.index))
+  func replayRejected(_ credential: Int, route: UInt32) {
+    refusingRoutes.insert(route)
+    ask(credential, .replayRejected(route: route))
   }
 
   // MARK: From the control loop

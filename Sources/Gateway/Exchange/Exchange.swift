@@ -89,9 +89,10 @@ final class Exchange {
       isBeginning = false
       return
     }
-    let current = worker.leases.usable(credential)
-    lease = current
-    if let current, !waitsForNext(current, credential, willFit: willFit) || !worker.leases.mayPark(credential) {
+    lease = worker.leases.usable(credential)
+    if let generation = lease?.generation,
+      !waitsForNext(generation, credential, willFit: willFit) || !worker.leases.mayPark(credential)
+    {
       perform(machine.start(hasLease: true, mayPark: false))
     } else {
       perform(machine.start(hasLease: false, mayPark: worker.leases.mayPark(credential)))
@@ -101,9 +102,9 @@ final class Exchange {
 
   /// What could not be sent twice waits for the next lease while this one is about to die by a rotation, or has just
   /// been refused.
-  private func waitsForNext(_ lease: LoopLease, _ credential: Int, willFit: Bool) -> Bool {
+  private func waitsForNext(_ generation: UInt64, _ credential: Int, willFit: Bool) -> Bool {
     if !willFit, worker.leases.isHolding(credential) { return true }
-    return (!willFit || request.framing == .chunked) && worker.leases.isRefused(lease, credential)
+    return (!willFit || request.framing == .chunked) && worker.leases.isRefused(generation, credential)
   }
 
   func resetAttempt() {
@@ -280,11 +281,11 @@ final class Exchange {
 
   /// Tells the control loop what it counts on: that a lease was accepted, that a route refuses fresh ones.
   func noteVerdict(isRejection: Bool) {
-    guard let credential = plan.credential, let lease else { return }
+    guard let credential = plan.credential, let generation = lease?.generation else { return }
     if isRejection {
-      if machine.hasReplayed { worker.leases.replayRejected(credential, plan) }
+      if machine.hasReplayed { worker.leases.replayRejected(credential, route: plan.index) }
     } else {
-      worker.leases.accepted(credential, lease, plan)
+      worker.leases.accepted(credential, generation, route: plan.index)
     }
   }
 
