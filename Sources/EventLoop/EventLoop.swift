@@ -51,6 +51,8 @@ package final class EventLoop {
     var handler: (any EventHandler)?
     var sequence: UInt32 = 0
     var fd: Int32 = -1
+    /// What came for it in this turn and was not handled yet.
+    var pending: UInt32 = 0
   }
 
   private static let eventCapacity = 512
@@ -137,6 +139,7 @@ package final class EventLoop {
     }
     slots[Int(slot)].handler = handler
     slots[Int(slot)].fd = fd
+    slots[Int(slot)].pending = 0
     return registration
   }
 
@@ -153,6 +156,11 @@ package final class EventLoop {
     slots[Int(registration.slot)].handler = nil
     slots[Int(registration.slot)].fd = -1
     freeSlots.append(registration.slot)
+  }
+
+  /// What came for a descriptor in this turn and is handled later in it.
+  package func pendingEvents(_ registration: Registration) -> ReadyEvents {
+    isCurrent(registration) ? ReadyEvents(rawValue: slots[Int(registration.slot)].pending) : []
   }
 
   /// Runs `runnable` in the next turn, after the events that are waiting.
@@ -175,19 +183,31 @@ package final class EventLoop {
     let count = unsafe linux_epoll_wait(epoll, events, Int32(Self.eventCapacity), timeout)
     if count < 0, errno != EINTR { throw SystemError.last("epoll_wait") }
     now = linux_boottime_ns()
-    for index in 0..<max(0, Int(count)) {
-      let event = unsafe events[index]
-      let slot = Int(truncatingIfNeeded: event.data & 0xffff_ffff)
-      guard slots[slot].sequence == UInt32(truncatingIfNeeded: event.data >> 32), let handler = slots[slot].handler
-      else { continue }
-      handler.handle(ReadyEvents(rawValue: event.events))
-    }
+    handle(max(0, Int(count)))
     // After the events: what came in time counts as in time, also when this thread was held up.
     timers.advance(to: now)
     if !runList.isEmpty {
       swap(&runList, &running)
       for runnable in running { runnable.runAgain() }
       running.removeAll(keepingCapacity: true)
+    }
+  }
+
+  private func handle(_ count: Int) {
+    // Whoever is about to use another descriptor can see what is known of it already.
+    if count > 1 {
+      for index in 0..<count {
+        let event = unsafe events[index]
+        slots[Int(truncatingIfNeeded: event.data & 0xffff_ffff)].pending = event.events
+      }
+    }
+    for index in 0..<count {
+      let event = unsafe events[index]
+      let slot = Int(truncatingIfNeeded: event.data & 0xffff_ffff)
+      guard slots[slot].sequence == UInt32(truncatingIfNeeded: event.data >> 32), let handler = slots[slot].handler
+      else { continue }
+      slots[slot].pending = 0
+      handler.handle(ReadyEvents(rawValue: event.events))
     }
   }
 }

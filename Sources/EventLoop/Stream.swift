@@ -63,6 +63,13 @@ package final class Stream: EventHandler, Runnable {
   package internal(set) var sent: UInt64 = 0
   package private(set) var isClosed = false
   package private(set) var isPaused = false
+  /// The most that one read takes. What a read brings must be kept or used by the delegate at once.
+  package var readLimit = EventLoop.scratchSize
+  /// As far as is known without asking the socket, there is nothing to be read, neither bytes nor an end.
+  package var isQuiet: Bool {
+    guard !isReadReady, !isEndDelivered, let registration else { return false }
+    return loop.pendingEvents(registration).isDisjoint(with: [.readable, .ending])
+  }
   /// The peer has ended its sending direction and all of it was delivered.
   package var hasEnded: Bool { isEndDelivered }
   /// The peer itself said that nothing more follows: by FIN, or over TLS by close_notify (RFC 8446, 6.1). False when what
@@ -164,11 +171,12 @@ package final class Stream: EventHandler, Runnable {
     var budget = EventLoop.scratchSize
     while isReadReady, !isPaused, !isClosed, !isEndDelivered, let delegate {
       if budget <= 0 { return queue() }
-      switch unsafe Socket.read(fd, into: loop.scratch) {
+      let limit = readLimit
+      switch unsafe Socket.read(fd, into: UnsafeMutableRawBufferPointer(rebasing: loop.scratch[..<limit])) {
       case .bytes(let count):
         budget -= count
         // Data and the end can come in one edge, which is not repeated: only without an end is a short read the last.
-        if count < EventLoop.scratchSize, !isEndExpected { isReadReady = false }
+        if count < limit, !isEndExpected { isReadReady = false }
         unsafe delegate.stream(
           self,
           didRead: Span(

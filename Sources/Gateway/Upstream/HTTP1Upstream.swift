@@ -39,6 +39,8 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   private var idleTimeout: Int64
   /// The exchange has let go before the response was whole; what is left of the budget to read it to its end.
   private var drainBudget: Int?
+  /// The response is whole, but there may be more to read: whoever gets the connection must not find it.
+  private var isSettling = false
   private(set) var idleSince: Int64 = 0
   private var isClosed = false
 
@@ -51,6 +53,9 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   }
 
   // MARK: The pool's side
+
+  /// Nothing came for it, in this turn either: an end or bytes that were not asked for would fail its next request.
+  var isQuiet: Bool { stream.isQuiet }
 
   /// False when the connection turns out to be of no use; it is closed then.
   func take(for exchange: Exchange) -> Bool {
@@ -140,9 +145,13 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   private func goBack() {
     drainBudget = nil
     phase = .idle
-    if let timer { stream.loop.timers.disarm(timer) }
     stream.resume()
-    pool.giveBack(self)
+    if stream.isQuiet {
+      if let timer { stream.loop.timers.disarm(timer) }
+      return pool.giveBack(self)
+    }
+    isSettling = true
+    if let timer { stream.loop.timers.schedule(timer, at: stream.loop.now + Self.drainTime) }
   }
 
   // MARK: The response
@@ -302,7 +311,13 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
     if drainBudget != nil { isReusable ? goBack() : close() }
   }
 
-  func streamDidFinishReading(_ stream: Stream) { exchange?.flushResponse() }
+  func streamDidFinishReading(_ stream: Stream) {
+    exchange?.flushResponse()
+    guard isSettling, stream.isQuiet else { return }
+    isSettling = false
+    if let timer { stream.loop.timers.disarm(timer) }
+    pool.giveBack(self)
+  }
 
   func streamDidEnd(_ stream: Stream) {
     switch phase {

@@ -41,11 +41,16 @@ final class UpstreamPool {
   ///   - fresh: only a new connection will do: a pooled one has just died.
   ///   - onlyRecent: the request can't be sent twice, so a connection that may have gone stale won't do.
   func acquire(for exchange: Exchange, fresh: Bool, onlyRecent: Bool) {
-    while !fresh, let connection = idle.last {
+    var index = fresh ? 0 : idle.count
+    while index > 0 {
+      index -= 1
+      let connection = idle[index]
       if onlyRecent, worker.loop.now - connection.idleSince > 1_000_000_000 { break }
-      idle.removeLast()
-      if !connection.take(for: exchange) { continue }
-      return exchange.connected(connection)
+      // What came for it is handled later in this turn, and ends it if it is an end or an answer to nothing.
+      if !connection.isQuiet { continue }
+      idle.remove(at: index)
+      if connection.take(for: exchange) { return exchange.connected(connection) }
+      index = min(index, idle.count)
     }
     exchange.needsFreshConnection = fresh
     exchange.connectTicket = waiters.append(exchange)

@@ -20,6 +20,7 @@ package final class ChildProcess: Sendable {
   package static let interrupt = SIGINT
   package static let hangup = SIGHUP
   package static let kill = SIGKILL
+  package static let resume = SIGCONT
 
   package let pid: Int32
   package let name: String
