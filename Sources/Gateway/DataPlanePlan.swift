@@ -89,6 +89,7 @@ struct DataPlanePlan: Sendable {
         target: min(8192, configuration.limits.requestHead)),
       requestHeadTimeout: configuration.timeouts.requestHead.nanoseconds,
       idleTimeout: configuration.timeouts.idle.nanoseconds, minimumRate: configuration.limits.minRate,
+      streamIdleTimeout: configuration.timeouts.streamIdle.nanoseconds,
       dropsUnderscoreFields: configuration.underscoreFields == .drop)
   }
 }

@@ -156,6 +156,8 @@ import Testing
     #expect(machine.timedOut() == .fail(GatewayError(.connectionTimeout)))
     machine = sent()
     #expect(machine.timedOut() == .fail(GatewayError(.responseHeadTimeout)))
+    machine = sent()
+    #expect(machine.timedOut(isCallerLate: true) == .fail(GatewayError(.requestTimeout)))
   }
 
   @Test("a caller that goes away ends everything, in every state")

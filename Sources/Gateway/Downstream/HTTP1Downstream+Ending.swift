@@ -46,7 +46,7 @@ extension HTTP1Downstream {
 
   func startRate() {
     rate.start(sent: stream.sent)
-    arm(RateGuard.interval)
+    arm(rate.interval)
   }
 }
 

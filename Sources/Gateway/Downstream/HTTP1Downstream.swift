@@ -19,6 +19,9 @@ final class HTTP1Downstream: StreamDelegate {
 
   static let discardBytes = 256 * 1024
   static let discardTime: Int64 = 2_000_000_000
+  /// What is read at once while it may have to be kept here: a head, requests ahead of our answers, a body that has no
+  /// connection yet.
+  static let keptRead = 16 * 1024
 
   let worker: Worker
   let stream: Stream
@@ -56,7 +59,8 @@ final class HTTP1Downstream: StreamDelegate {
     self.stream = stream
     self.listener = listener
     self.peer = peer
-    rate = RateGuard(minimum: listener.minimumRate)
+    rate = RateGuard(minimum: listener.minimumRate, streamIdle: listener.streamIdleTimeout)
+    stream.readLimit = Self.keptRead
     timer = worker.loop.timers.make(self)
     stream.delegate = self
     armIdle()
@@ -142,14 +146,14 @@ final class HTTP1Downstream: StreamDelegate {
       case .body(let remaining):
         let count = Int(min(remaining, UInt64(rest.count)))
         phase = .body(remaining: remaining - UInt64(count))
-        exchange?.requestData(rest.extracting(0..<count))
+        passBody(rest.extracting(0..<count))
         offset += count
         if case .body(0) = phase { endRequest() }
       case .chunked:
         do throws(WireError) {
           switch try decoder.next(bytes, from: offset) {
           case .data(let range):
-            exchange?.requestData(bytes.extracting(range))
+            passBody(bytes.extracting(range))
             offset = range.upperBound
           case .needMore: return bytes.count
           case .trailers(let start):
@@ -239,8 +243,15 @@ final class HTTP1Downstream: StreamDelegate {
     exchange.begin(bytes, admitted.plan, path: admitted.path, peer: peer, self)
   }
 
+  private func passBody(_ bytes: Span<UInt8>) {
+    guard let exchange else { return }
+    exchange.requestData(bytes)
+    stream.readLimit = exchange.isSending ? EventLoop.scratchSize : Self.keptRead
+  }
+
   func endRequest(trailers: [Field] = [], _ bytes: Span<UInt8> = Span()) {
     phase = .answering
+    stream.readLimit = Self.keptRead
     disarm()
     exchange?.requestEnd(trailers: trailers, bytes)
   }

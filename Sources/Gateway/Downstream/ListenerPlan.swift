@@ -18,12 +18,13 @@ final class ListenerPlan: Sendable {
   let idleTimeout: Int64
   /// Bytes a second.
   let minimumRate: Int
+  let streamIdleTimeout: Int64
   let dropsUnderscoreFields: Bool
 
   init(
     index: Int, name: String, address: SocketAddress, hosts: HostSet, allow: [CIDR], callerToken: [UInt8],
     halfClose: Bool, headLimits: HeadLimits, requestHeadTimeout: Int64, idleTimeout: Int64, minimumRate: Int,
-    dropsUnderscoreFields: Bool
+    streamIdleTimeout: Int64, dropsUnderscoreFields: Bool
   ) {
     self.index = index
     self.name = name
@@ -36,6 +37,7 @@ final class ListenerPlan: Sendable {
     self.requestHeadTimeout = requestHeadTimeout
     self.idleTimeout = idleTimeout
     self.minimumRate = minimumRate
+    self.streamIdleTimeout = streamIdleTimeout
     self.dropsUnderscoreFields = dropsUnderscoreFields
   }
 }

@@ -2,16 +2,29 @@
 // no offence.
 
 struct RateGuard {
-  /// Nanoseconds over which the rate is measured.
-  static let interval: Int64 = 30_000_000_000
+  /// Nanoseconds over which a rate is measured: `stream_idle` within these bounds.
+  private static let intervals: ClosedRange<Int64> = 10_000_000_000...30_000_000_000
 
-  /// Bytes a second.
+  /// Nanoseconds between `start` and `isTooSlow`.
+  let interval: Int64
+  /// Bytes in an interval.
   private let minimum: UInt64
   private var received: UInt64 = 0
   private var receivedAtStart: UInt64 = 0
   private var sentAtStart: UInt64 = 0
 
-  init(minimum: Int) { self.minimum = UInt64(max(0, minimum)) }
+  /// - Parameters:
+  ///   - minimum: bytes a second. 0: no rate is asked for, but something must move within `streamIdle`.
+  ///   - streamIdle: nanoseconds.
+  init(minimum: Int, streamIdle: Int64) {
+    if minimum > 0 {
+      interval = min(max(streamIdle, Self.intervals.lowerBound), Self.intervals.upperBound)
+      self.minimum = UInt64(minimum) * UInt64(interval / 1_000_000_000)
+    } else {
+      interval = streamIdle
+      self.minimum = 1
+    }
+  }
 
   mutating func add(_ count: Int) { received &+= UInt64(count) }
 
@@ -23,6 +36,6 @@ struct RateGuard {
 
   /// Whether less than the minimum moved since `start`, an interval ago.
   func isTooSlow(sent: UInt64) -> Bool {
-    (received &- receivedAtStart) &+ (sent &- sentAtStart) < minimum * UInt64(Self.interval / 1_000_000_000)
+    (received &- receivedAtStart) &+ (sent &- sentAtStart) < minimum
   }
 }

@@ -122,8 +122,14 @@ extension Exchange: TimerHandler {
 
   func disarm() { if let timer { worker.loop.timers.disarm(timer) } }
 
+  /// Nobody but the caller holds its body up: it is being read, and the upstream has taken all of it.
+  private var isCallerLate: Bool {
+    let awaitsContinue = request.expectsContinue && !hasSentContinue && body.received == 0
+    return !body.isComplete && !isBodyPaused && !awaitsContinue
+  }
+
   func timerFired(_ timer: TimerWheel.Timer) {
     if machine.state == .parked, goOnAsItIs() { return }
-    perform(machine.timedOut(isAtLimit: pool?.isAtLimit ?? false))
+    perform(machine.timedOut(isAtLimit: pool?.isAtLimit ?? false, isCallerLate: isCallerLate))
   }
 }

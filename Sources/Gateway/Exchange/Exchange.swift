@@ -115,8 +115,11 @@ final class Exchange {
     isResponsePaused = false
   }
 
+  /// What comes of the body goes on to the upstream at once.
+  var isSending: Bool { upstream != nil && machine.state != .held }
+
   func requestData(_ bytes: Span<UInt8>) {
-    let isSending = upstream != nil && machine.state != .held
+    let isSending = isSending
     body.append(bytes, limit: keepLimit, waiting: !isSending && machine.state != .held, worker.loop, worker.replay)
     if body.received > plan.requestBody { return perform(machine.bodyTooLarge()) }
     if machine.state == .held {

@@ -189,12 +189,14 @@ struct ExchangeStateMachine {
   mutating func responseEnded() { if state == .responding { state = .finished } }
 
   /// The deadline of the current state has passed.
-  /// - Parameter isAtLimit: all connections that the upstream may have are at work.
-  mutating func timedOut(isAtLimit: Bool = false) -> Action {
+  /// - Parameters:
+  ///   - isAtLimit: all connections that the upstream may have are at work.
+  ///   - isCallerLate: the caller could have sent more of its body, and did not.
+  mutating func timedOut(isAtLimit: Bool = false, isCallerLate: Bool = false) -> Action {
     switch state {
     case .parked: return fail(.parkTimeout)
     case .connecting: return fail(isAtLimit ? .connectionLimit : .connectionTimeout)
-    case .awaitingHead: return fail(.responseHeadTimeout)
+    case .awaitingHead: return fail(isCallerLate ? .requestTimeout : .responseHeadTimeout)
     case .held:
       state = .responding
       return .releaseHeld

@@ -20,6 +20,8 @@ package final class ChildProcess: Sendable {
   package static let interrupt = SIGINT
   package static let hangup = SIGHUP
   package static let kill = SIGKILL
+  /// Halts every thread until `resume`.
+  package static let halt = SIGSTOP
   package static let resume = SIGCONT
 
   package let pid: Int32
