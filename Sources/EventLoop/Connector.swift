@@ -24,6 +24,14 @@ package struct ConnectFailure: Error, Sendable, Equatable, CustomStringConvertib
     self.lastError = lastError
   }
 
+  /// This process is short of something; the peer has not been asked.
+  package var isOwnShortage: Bool {
+    switch lastError?.errno {
+    case EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL: kind == .unreachable
+    default: false
+    }
+  }
+
   package var description: String {
     let reason =
       switch kind {

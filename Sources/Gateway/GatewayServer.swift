@@ -33,7 +33,13 @@ package enum GatewayServer {
 
     let control = try Mailbox<ControlMessage>()
     let mailboxes = try (0..<configuration.workers).map { _ in try Mailbox<WorkerMessage>() }
-    let contexts = contexts(configuration, mailboxes, control)
+    let connections = connectionLimit(configuration, plan, descriptors: descriptors)
+    if connections < configuration.limits.connections {
+      logger.warning(
+        "fewer callers than limits.connections, for want of descriptors",
+        metadata: ["descriptors": "\(descriptors)", "connections": "\(connections)"])
+    }
+    let contexts = contexts(configuration, connections, mailboxes, control)
     var threads: [LoopThread.Handle] = []
     let loop = try EventLoop()
     var startError: (any Error)?
@@ -80,8 +86,21 @@ package enum GatewayServer {
     }
   }
 
+  /// Callers must not take the descriptors that their requests need upstream: those get a quarter at most, and what the
+  /// process needs for itself is not counted in.
+  private static func connectionLimit(
+    _ configuration: GatewayConfiguration, _ plan: DataPlanePlan, descriptors: UInt64
+  ) -> Int {
+    // 0: the limit is not known.
+    if descriptors == 0 { return configuration.limits.connections }
+    let available = Int(clamping: descriptors)
+    let upstream = plan.upstreamConnections.reduce(0) { $0 + $1 * configuration.workers }
+    let own = 16 + 8 * configuration.workers
+    return min(configuration.limits.connections, max(1, available - own - min(upstream, available / 4)))
+  }
+
   private static func contexts(
-    _ configuration: GatewayConfiguration, _ mailboxes: [Mailbox<WorkerMessage>],
+    _ configuration: GatewayConfiguration, _ connections: Int, _ mailboxes: [Mailbox<WorkerMessage>],
     _ control: Mailbox<ControlMessage>
   ) -> [WorkerContext] {
     let forwarding = Forwarding(sendsVia: configuration.via, trustedProxies: configuration.trustedProxies)
@@ -92,7 +111,7 @@ package enum GatewayServer {
       WorkerContext(
         index: index, configuration: configuration, forwarding: forwarding,
         leases: leases,
-        connectionLimit: configuration.limits.connections, replayMemory: memory, loads: loads,
+        connectionLimit: connections, replayMemory: memory, loads: loads,
         mailboxes: mailboxes, control: control)
     }
   }

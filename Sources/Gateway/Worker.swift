@@ -170,8 +170,9 @@ final class Worker {
     }
   }
 
-  private func closeOneIdle() -> Bool {
-    guard let idle = connections.values.first(where: { $0.isIdle }) else { return false }
+  /// Closes a caller's connection on which nothing has gone on since that time. False when there is none.
+  func closeOneIdle(since time: Int64 = .max) -> Bool {
+    guard let idle = connections.values.first(where: { $0.isIdle && $0.idleSince <= time }) else { return false }
     idle.closeIfIdle()
     return true
   }

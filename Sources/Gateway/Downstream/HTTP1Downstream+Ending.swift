@@ -41,7 +41,11 @@ extension HTTP1Downstream {
     if let timer { worker.loop.timers.schedule(timer, at: worker.loop.now + nanoseconds) }
   }
 
-  func armIdle() { arm(listener.idleTimeout) }
+  func armIdle() {
+    idleSince = worker.loop.now
+    arm(listener.idleTimeout)
+  }
+
   func disarm() { if let timer { worker.loop.timers.disarm(timer) } }
 
   func startRate() {
@@ -56,16 +60,20 @@ extension HTTP1Downstream: TimerHandler {
     case .head where hasHeadBegun:
       answerAndClose(GatewayError(.requestTimeout))
     case .discarding where mayCloseAfterFlush, .head where stream.unsent > 0:
-      if rate.isTooSlow(sent: stream.sent) { close() } else { startRate() }
+      if rate.isTooSlow(sent: stream.sent) { cutOff() } else { startRate() }
     case .head, .discarding, .closed:
       close()
     case .answering:
       if stream.unsent == 0 { return }
-      if rate.isTooSlow(sent: stream.sent) { gone() } else { startRate() }
+      if rate.isTooSlow(sent: stream.sent) { cutOff() } else { startRate() }
     case .body, .chunked, .trailers:
       if isBodyPaused, stream.unsent == 0 { return }
       if awaitsContinue || !rate.isTooSlow(sent: stream.sent) { return startRate() }
-      if hasResponseBegun { gone() } else { refuse(GatewayError(.requestTimeout)) }
+      if hasResponseBegun { cutOff() } else { refuse(GatewayError(.requestTimeout)) }
     }
   }
+
+  /// By a reset: a caller that does not read would keep what is on its way to it, and a body that ends with the connection
+  /// would look whole.
+  private func cutOff() { gone(resetting: true) }
 }

@@ -37,6 +37,8 @@ final class HTTP1Downstream: StreamDelegate {
   var hasHeadBegun = false
   var isTaking = false
   var isTakeQueued = false
+  /// When it was last left without a request.
+  var idleSince: Int64 = 0
 
   var exchange: Exchange?
   var isBodyPaused = false
@@ -277,10 +279,10 @@ final class HTTP1Downstream: StreamDelegate {
 
   func streamDidFail(_ stream: Stream, _ error: StreamError) { gone() }
 
-  func gone() {
+  func gone(resetting: Bool = false) {
     let abandoned = exchange
     exchange = nil
-    close()
+    close(resetting: resetting)
     if let abandoned {
       worker.counters.clientGone += 1
       abandoned.downstreamGone()

@@ -5,6 +5,7 @@ extension GatewayError {
   /// No connection came about.
   init(_ failure: ConnectFailure) {
     switch failure.kind {
+    case .unreachable where failure.isOwnShortage: self.init(.connectionLimit)
     case .refused: self.init(.connectionRefused)
     case .timedOut: self.init(.connectionTimeout)
     case .unreachable, .noAddresses: self.init(.connectionFailed)

@@ -3,6 +3,9 @@ internal import EventLoop
 
 /// Confined to its loop.
 final class UpstreamPool {
+  /// Nanoseconds without a request after which a caller's connection may be closed for the sake of another's request.
+  private static let idleBeforeClosing: Int64 = 1_000_000_000
+
   let worker: Worker
   let target: UpstreamTarget
   private let limit: Int
@@ -18,6 +21,8 @@ final class UpstreamPool {
   private var connectors: [UInt64: Connector] = [:]
   private var lastAttempt: UInt64 = 0
   private var isStarting = false
+  /// The last attempt found no descriptor.
+  private var isShort = false
   private var isClosing = false
   private var failuresInARow = 0
   /// Until when other servers of the same upstream are preferred: this one could not be reached.
@@ -27,7 +32,7 @@ final class UpstreamPool {
   var outstanding: Int { open - idle.count + max(0, waiters.count - connectors.count) }
 
   /// Who waits now waits for a connection that others are using.
-  var isAtLimit: Bool { open >= limit && connectors.isEmpty }
+  var isAtLimit: Bool { (open >= limit || isShort) && connectors.isEmpty }
 
   init(_ worker: Worker, _ target: UpstreamTarget, limit: Int) {
     self.worker = worker
@@ -112,15 +117,26 @@ final class UpstreamPool {
       case .success(let stream):
         failuresInARow = 0
         ejectedUntil = 0
+        isShort = false
         hand(HTTP1Upstream(self, stream), to: waiters.first())
       case .failure(let failure):
         open -= 1
+        if failure.isOwnShortage { return makeDo(GatewayError(failure)) }
         eject()
         // Who has been served by another connection since does not mind; those that still wait get a new attempt.
         waiters.remove(ticket)?.connectFailed(GatewayError(failure))
         startConnecting()
       }
     }
+  }
+
+  /// There is no descriptor for a further connection. Callers that ask for nothing make room; else those who wait get
+  /// the connections that others give back.
+  private func makeDo(_ error: GatewayError) {
+    if waiters.count == 0 { return }
+    if worker.closeOneIdle(since: worker.loop.now - Self.idleBeforeClosing) { return startConnecting() }
+    isShort = true
+    if open == 0 { failWaiters(error) }
   }
 
   /// 1 s after the first failure, doubling to 30 s.

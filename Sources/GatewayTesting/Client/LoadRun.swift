@@ -84,17 +84,17 @@ package struct LoadRun: Sendable {
   /// A run under way.
   package final class Running: Sendable {
     private let shared = Shared(Mutex(LoadReport()))
-    private let isDone = Latch()
+    private let isFinished = Latch()
     private let isStopping = Shared(Atomic(false))
     private let thread: LoopThread.Handle
 
     init(_ run: LoadRun) throws(SystemError) {
       Process.ignoreBrokenPipes()
       _ = Process.raiseDescriptorLimit()
-      let (shared, isDone, isStopping) = (shared, isDone, isStopping)
+      let (shared, isFinished, isStopping) = (shared, isFinished, isStopping)
       thread = try LoopThread.start(name: "load") {
         LoadCore.run(run, into: shared, isStopping: isStopping)
-        isDone.open()
+        isFinished.open()
       }
     }
 
@@ -106,12 +106,15 @@ package struct LoadRun: Sendable {
     /// What came so far.
     package var progress: LoadReport { shared.value.withLock { $0 } }
 
+    /// The last caller has its answer.
+    package var isDone: Bool { isFinished.isPassed }
+
     /// No request begins after this; those under way are finished.
     package func stop() { isStopping.value.store(true, ordering: .relaxed) }
 
     /// Waits for the last caller.
     package func report() async throws -> LoadReport {
-      while !isDone.isPassed { try await Task.sleep(for: .milliseconds(2)) }
+      while !isDone { try await Task.sleep(for: .milliseconds(2)) }
       return progress
     }
   }

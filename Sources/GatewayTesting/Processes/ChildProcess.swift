@@ -170,7 +170,9 @@ package final class ChildProcess: Sendable {
   }
 
   /// Open file descriptors; 0 once it has ended.
-  package var openDescriptors: Int { TemporaryDirectory.names(in: "/proc/\(pid)/fd").count }
+  package var openDescriptors: Int { descriptors.count }
+  /// Their numbers.
+  package var descriptors: [Int] { TemporaryDirectory.names(in: "/proc/\(pid)/fd").compactMap { Int($0) } }
 }
 
 /// A null-terminated array of C strings for one call.

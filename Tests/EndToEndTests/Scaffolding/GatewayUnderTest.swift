@@ -44,10 +44,14 @@ final class GatewayUnderTest: Sendable {
 
   /// Starts `gateway serve --config` and waits until the admin listener answers 200 there: `/readyz` when the first
   /// tokens can be had, `/healthz` when they cannot, nil waits for nothing.
-  func start(environment: [String: String] = [:], waitingFor path: String? = "/readyz") async throws {
+  /// - Parameter wrapper: a command that becomes the gateway, such as `prlimit` with its options.
+  func start(
+    environment: [String: String] = [:], waitingFor path: String? = "/readyz", through wrapper: [String] = []
+  ) async throws {
     let number = starts.add(1, ordering: .relaxed).newValue
+    let command = wrapper + [try Products.path("gateway"), "serve", "--config", configurationPath]
     let process = try ChildProcess(
-      Products.path("gateway"), ["serve", "--config", configurationPath],
+      command[0], Array(command.dropFirst()),
       environment: ChildProcess.environment(adding: environment), directory: directory, name: "gateway-\(number)")
     running.withLock { $0 = process }
     guard let path else { return }

@@ -18,18 +18,6 @@ import TokenKit
     }
   }
 
-  /// Connections that callers have with the gateway, or that it keeps although they are gone.
-  private static func connections(to address: SocketAddress) -> Int {
-    let port = String(address.port, radix: 16, uppercase: true)
-    let lines = (TemporaryDirectory.read("/proc/net/tcp") ?? "").split(separator: "\n").dropFirst()
-    return lines.count { line in
-      let parts = line.split(separator: " ")
-      // ESTABLISHED, CLOSE_WAIT
-      return parts.count > 3 && parts[1].hasSuffix(":" + String(repeating: "0", count: 4 - port.count) + port)
-        && (parts[3] == "01" || parts[3] == "08")
-    }
-  }
-
   private static let isTurnedAway: @Sendable (ReceivedResponse) -> Bool = {
     TokenRig.isProblem($0, 503, reason: "parked_too_many") && $0.fields["Retry-After"].flatMap(Int.init) ?? 0 >= 1
   }
@@ -92,7 +80,7 @@ import TokenKit
       }
       #expect(parked == 10, "round \(round)")
       try await Deadline.wait("nothing is left of round \(round)") {
-        Self.connections(to: address) == 0 && process.openDescriptors <= settled ?? .max
+        KernelTable.connections(to: address) == 0 && process.openDescriptors <= settled ?? .max
       }
       // What the gateway opens at its start is there by now.
       settled = settled ?? process.openDescriptors
@@ -118,7 +106,7 @@ import TokenKit
       try Deadline.block("all have met their 401") { rig.sandbox.upstreamCounters(.vinid).unauthorized >= 10 }
       for client in clients { client.close() }
     }
-    try await Deadline.wait("the callers' connections are gone") { Self.connections(to: address) == 0 }
+    try await Deadline.wait("the callers' connections are gone") { KernelTable.connections(to: address) == 0 }
     #expect(try await rig.get("/vinid/echo").status == 200)
     #expect(rig.sandbox.upstreamCounters(.vinid).accepted == 1 && rig.tokenCalls() == 2)
     try await rig.finish()
