@@ -61,6 +61,11 @@ package final class Stream: EventHandler, Runnable {
   package private(set) var hasWriteFailed = false
   /// Bytes that the socket has taken; with TLS, before they were encrypted.
   package internal(set) var sent: UInt64 = 0
+  /// Bytes that have reached the peer's side. Costs a system call.
+  package var delivered: UInt64 {
+    let waiting = UInt64(max(0, linux_unacknowledged(fd)))
+    return sent > waiting ? sent - waiting : 0
+  }
   package private(set) var isClosed = false
   package private(set) var isPaused = false
   /// The most that one read takes. What a read brings must be kept or used by the delegate at once.

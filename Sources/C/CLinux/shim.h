@@ -7,10 +7,12 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -85,6 +87,11 @@ static inline ssize_t linux_send2(int fd, const void *a, size_t an, const void *
   struct iovec parts[2] = {{(void *)a, an}, {(void *)b, bn}};
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
   return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+// Bytes that were sent and that the peer has not acknowledged; -1 on failure.
+static inline int linux_unacknowledged(int fd) {
+  int count = 0;
+  return ioctl(fd, SIOCOUTQ, &count) == 0 ? count : -1;
 }
 // Gives the calling thread a table of descriptors of its own; for tests that use all of them up.
 static inline int linux_unshare_files(void) { return (int)syscall(SYS_unshare, 0x400 /* CLONE_FILES */); }

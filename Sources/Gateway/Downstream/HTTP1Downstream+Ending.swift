@@ -49,7 +49,9 @@ extension HTTP1Downstream {
   func disarm() { if let timer { worker.loop.timers.disarm(timer) } }
 
   func startRate() {
-    rate.start(sent: stream.sent)
+    // A socket holds megabytes, and says that it takes more only when a good part of them has left: a caller is judged
+    // by what has reached it. Where nothing waits, it is not worth asking.
+    rate.start(delivered: stream.unsent > 0 ? stream.delivered : stream.sent)
     arm(rate.interval)
   }
 }
@@ -60,15 +62,15 @@ extension HTTP1Downstream: TimerHandler {
     case .head where hasHeadBegun:
       answerAndClose(GatewayError(.requestTimeout))
     case .discarding where mayCloseAfterFlush, .head where stream.unsent > 0:
-      if rate.isTooSlow(sent: stream.sent) { cutOff() } else { startRate() }
+      if rate.isTooSlow(delivered: stream.delivered) { cutOff() } else { startRate() }
     case .head, .discarding, .closed:
       close()
     case .answering:
       if stream.unsent == 0 { return }
-      if rate.isTooSlow(sent: stream.sent) { cutOff() } else { startRate() }
+      if rate.isTooSlow(delivered: stream.delivered) { cutOff() } else { startRate() }
     case .body, .chunked, .trailers:
       if isBodyPaused, stream.unsent == 0 { return }
-      if awaitsContinue || !rate.isTooSlow(sent: stream.sent) { return startRate() }
+      if awaitsContinue || !rate.isTooSlow(delivered: stream.delivered) { return startRate() }
       if hasResponseBegun { cutOff() } else { refuse(GatewayError(.requestTimeout)) }
     }
   }

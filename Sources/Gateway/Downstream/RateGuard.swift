@@ -11,7 +11,7 @@ struct RateGuard {
   private let minimum: UInt64
   private var received: UInt64 = 0
   private var receivedAtStart: UInt64 = 0
-  private var sentAtStart: UInt64 = 0
+  private var deliveredAtStart: UInt64 = 0
 
   /// - Parameters:
   ///   - minimum: bytes a second. 0: no rate is asked for, but something must move within `streamIdle`.
@@ -28,14 +28,14 @@ struct RateGuard {
 
   mutating func add(_ count: Int) { received &+= UInt64(count) }
 
-  /// - Parameter sent: all bytes that the caller has taken so far.
-  mutating func start(sent: UInt64) {
+  /// - Parameter delivered: all bytes that have reached the caller so far.
+  mutating func start(delivered: UInt64) {
     receivedAtStart = received
-    sentAtStart = sent
+    deliveredAtStart = delivered
   }
 
   /// Whether less than the minimum moved since `start`, an interval ago.
-  func isTooSlow(sent: UInt64) -> Bool {
-    (received &- receivedAtStart) &+ (sent &- sentAtStart) < minimum
+  func isTooSlow(delivered: UInt64) -> Bool {
+    (received &- receivedAtStart) &+ (max(delivered, deliveredAtStart) - deliveredAtStart) < minimum
   }
 }

@@ -54,24 +54,26 @@ import TokenKit
     let attacker = try ChildProcess(
       "slowhttptest",
       attack.options + [
-        "-c", "\(Self.connections)", "-r", "\(Self.connections)", "-x", "10", "-p", "5", "-l", "40", "-u",
+        "-c", "\(Self.connections)", "-r", "\(Self.connections)", "-x", "10", "-p", "5", "-l", "100", "-u",
         "http://\(relay.address)\(attack.path)",
       ], directory: relay.gateway.directory, name: "slowhttptest")
     let clock = ContinuousClock()
     var begin: ContinuousClock.Instant?
-    var full: ContinuousClock.Instant?
+    var isFull = false
+    var less: ContinuousClock.Instant?
     var cut: ContinuousClock.Instant?
     var most = 0
     var peak = 0
-    try await Deadline.wait("all are cut", within: .seconds(38)) {
+    try await Deadline.wait("all are cut", within: .seconds(90)) {
       // The kernel's own table: what the tool believes lags behind, since it reads slowly.
       let count = KernelTable.connections(to: relay.address) - Self.callers
       most = max(most, count)
       peak = max(peak, gateway.residentBytes)
       if begin == nil, count > 2 { begin = clock.now }
-      if count >= Self.connections { full = clock.now }
+      if count >= Self.connections { isFull = true }
+      if isFull, less == nil, count < Self.connections { less = clock.now }
       // The tool's probe of the service comes and goes besides.
-      if full != nil, count <= 2 { cut = clock.now }
+      if isFull, count <= 2 { cut = clock.now }
       // Reading that table costs more than the whole attack.
       if cut == nil { try await Task.sleep(for: .milliseconds(100)) }
       return cut != nil
@@ -81,13 +83,14 @@ import TokenKit
     try await attacker.stop()
     #expect(!attacker.output.contains("service available:   NO"), "its probe was not answered")
 
-    let (first, all) = (full.map { $0 - (begin ?? $0) } ?? .zero, cut.map { $0 - (begin ?? $0) } ?? .zero)
+    let start = begin ?? clock.now
+    let (first, all) = ((less ?? start) - start, (cut ?? start) - start)
     #expect(most >= Self.connections)
     #expect(first > attack.deadline - .seconds(2), "the first was cut after \(first)")
-    // The loop's clock and a busy machine, and for rates an interval that began a little late.
-    #expect(all < attack.deadline + .seconds(10), "the last was cut after \(all)")
+    // On a busy machine it takes a while until an answer waits in the gateway, from which on its reader is judged.
+    #expect(all < attack.deadline * 2 + .seconds(10), "the last was cut after \(all)")
     #expect(report.isAll(200), "\(report.failures)")
-    #expect(report.latency(0.99) < .seconds(1))
+    #expect(report.latency(0.99) < .seconds(2))
     // What was made upstream for them is closed or in use again.
     try await Deadline.wait("nothing is left of them") { victim.record.openConnections == 0 }
     try await relay.expectWorks()
