@@ -22,13 +22,13 @@ struct DataPlanePlan: Sendable {
       for origin in route.upstream.origins {
         let key = PoolKey(
           origin: origin, caFile: route.upstream.caFile, idle: route.timeouts.upstreamIdle,
-          responseHead: route.limits.responseHead, connections: route.limits.upstreamConnections)
+          responseHead: route.limits.responseHead, connections: route.limits.upstreamConnections,
+          idleConnections: route.limits.upstreamIdleConnections)
         let place = places[key] ?? targets.count
         upstreams.append(place)
         if places.updateValue(place, forKey: key) != nil { continue }
         targets.append(try Self.target(origin, route, configuration))
-        // A loop's part of the limit, and at least one each.
-        limits.append(max(1, route.limits.upstreamConnections / configuration.workers))
+        limits.append(Self.share(of: route.limits.upstreamConnections, configuration.workers))
       }
       plans.append(Self.plan(UInt32(index), route, upstreams: upstreams, configuration))
     }
@@ -46,7 +46,11 @@ struct DataPlanePlan: Sendable {
     var idle: Duration
     var responseHead: Int
     var connections: Int
+    var idleConnections: Int
   }
+
+  /// A loop's part of a limit: at least one each, unless there is to be none at all.
+  private static func share(of limit: Int, _ workers: Int) -> Int { limit == 0 ? 0 : max(1, limit / workers) }
 
   private static func target(
     _ origin: UpstreamOrigin, _ route: RouteConfiguration, _ configuration: GatewayConfiguration
@@ -59,7 +63,9 @@ struct DataPlanePlan: Sendable {
     }
     return UpstreamTarget(
       host: origin.host, port: origin.port, authority: origin.authority, tls: tls,
-      idleTimeout: route.timeouts.upstreamIdle.nanoseconds, responseHeadBytes: route.limits.responseHead,
+      idleTimeout: route.timeouts.upstreamIdle.nanoseconds,
+      idleConnections: share(of: route.limits.upstreamIdleConnections, configuration.workers),
+      responseHeadBytes: route.limits.responseHead,
       responseFields: max(configuration.limits.headers, 100))
   }
 

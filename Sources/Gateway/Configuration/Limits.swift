@@ -21,6 +21,8 @@ package struct Limits: Sendable, Equatable {
   package var connections = 10_000
   /// Connections to one upstream, in the process.
   package var upstreamConnections = 512
+  /// How many of them are kept while nobody uses them; `null` in the file is `Int.max`.
+  package var upstreamIdleConnections = Int.max
   /// Bytes a second that a body or a reader must make; 0 asks for nothing.
   package var minRate = 256
 
@@ -55,6 +57,9 @@ extension Limits {
       Key(name: "parked", path: \.parked, kind: .count, bounds: 0...10_000_000, perRoute: false),
       Key(name: "connections", path: \.connections, kind: .count, bounds: counts, perRoute: false),
       Key(name: "upstream_connections", path: \.upstreamConnections, kind: .count, bounds: counts, perRoute: true),
+      Key(
+        name: "upstream_idle_connections", path: \.upstreamIdleConnections, kind: .count, bounds: 0...10_000_000,
+        perRoute: true, nullable: true),
       Key(name: "min_rate", path: \.minRate, kind: .size, bounds: 0...(1 << 30), perRoute: false),
     ]
   }

@@ -154,6 +154,8 @@ final class UpstreamPool {
     if isClosing { return connection.closeIdle() }
     connection.becomeIdle()
     idle.append(connection)
+    // The one that has rested longest goes: the freshest are taken first.
+    if idle.count > target.idleConnections { idle.removeFirst().closeIdle() }
   }
 
   /// A connection's exchange is over and it can carry another one: that of the first who waits, but for those who have

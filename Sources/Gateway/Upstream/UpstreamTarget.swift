@@ -11,18 +11,21 @@ final class UpstreamTarget: Sendable {
   /// The address itself when the host is a literal; else the control loop resolves it and publishes the addresses.
   let literalAddresses: [SocketAddress]
   let idleTimeout: Int64
+  /// How many connections a loop keeps while nobody uses them.
+  let idleConnections: Int
   let responseHeadBytes: Int
   let responseFields: Int
 
   init(
-    host: String, port: UInt16, authority: String, tls: TLSTarget?, idleTimeout: Int64, responseHeadBytes: Int,
-    responseFields: Int
+    host: String, port: UInt16, authority: String, tls: TLSTarget?, idleTimeout: Int64, idleConnections: Int,
+    responseHeadBytes: Int, responseFields: Int
   ) {
     self.host = host
     self.port = port
     hostLine = Array("Host: \(authority)\r\n".utf8)
     self.tls = tls
     self.idleTimeout = idleTimeout
+    self.idleConnections = idleConnections
     self.responseHeadBytes = responseHeadBytes
     self.responseFields = responseFields
     literalAddresses = SocketAddress(numeric: host, port: port).map { [$0] } ?? []
