@@ -48,7 +48,6 @@ import TokenKit
   func aLowLimit() async throws {
     let relay = try await Self.start(through: ["prlimit", "--nofile=128:128"])
     let address = relay.address
-    let load = try await Self.load(relay)
     let (refused, served) = try await OwnThread.run {
       let clients = try Self.occupants(120, address)
       var served: [RawClient] = []
@@ -77,11 +76,8 @@ import TokenKit
       }
       return (refused, served.count)
     }
-    load.stop()
-    let report = try await load.report()
-    #expect(report.isAll(200), "\(report.failures)")
     #expect(served >= 40 && refused >= 40 && served + refused == 120, "\(served) served, \(refused) refused")
-    print("128 descriptors: \(served) more callers served, \(refused) refused; others p99 \(report.latency(0.99))")
+    print("128 descriptors: \(served) more callers served, \(refused) refused")
     try await Deadline.wait("there is room again") { try await relay.gateway.request("GET", "/x").status == 200 }
     #expect(try relay.gateway.log.contains("\"level\":\"warning\""), "the operator is told")
     #expect(try await relay.gateway.stop() == .code(0))
