@@ -4,24 +4,31 @@ import socket, time
 from .load import SMALL
 from .processes import memory_kib
 
-WARM_UP = 500  # requests before the first count, so that only the connections are counted
+BATCH = 100  # connections that ask at the same time
+DEADLINE = 90  # seconds for the connections of one proxy
 
 
-def ask(connection, port):
-    """One small request; whether its whole answer came."""
-    connection.sendall(f"GET /small HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+def ask(connections, port):
+    """One small request on each, all at the same time; how many got the right answer."""
+    for connection in connections:
+        connection.sendall(f"GET /small HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+    return sum(map(is_right, connections))
+
+
+def is_right(connection):
     answer = b""
     while b"\r\n\r\n" not in answer or len(answer.split(b"\r\n\r\n", 1)[1]) < SMALL:
         part = connection.recv(65536)
         if not part:
             return False
         answer += part
-    return answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"x" * SMALL)
+    return answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"\r\n\r\n" + b"x" * SMALL)
 
 
 def is_open(connection):
+    connection.setblocking(False)
     try:
-        return connection.recv(1, socket.MSG_DONTWAIT) != b""
+        return connection.recv(1) != b""
     except BlockingIOError:
         return True
     except OSError:
@@ -37,31 +44,41 @@ def settled_kib(pid):
     return now
 
 
+def open_batch(port, size, connections):
+    """Adds connections that have had their answer; how many answers were wrong."""
+    batch = []
+    for _ in range(size):
+        batch.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+        connections.append(batch[-1])
+    return size - ask(batch, port)
+
+
 def measure(target, wanted):
     """On a fresh process: the growth divided by the connections, and what was wrong."""
     target.restart()
-    problems, connections = [], []
+    problems, wrong, connections = [], 0, []
+    end = time.monotonic() + DEADLINE
     try:
-        with socket.create_connection(("127.0.0.1", target.port), timeout=10) as first:
-            if not all(ask(first, target.port) for _ in range(WARM_UP)):
-                problems.append("a wrong answer")
-        before = settled_kib(target.process.pid)
-        while len(connections) < wanted:
-            try:
-                connections.append(socket.create_connection(("127.0.0.1", target.port), timeout=10))
-                if not ask(connections[-1], target.port):
-                    problems.append("a wrong answer")
-            except OSError as error:
-                problems.append(f"connection {len(connections)}: {error}")
-                break
+        # The first batch stays, and is not counted: the connections to the origin are opened for it.
+        for _ in range(3):
+            wrong += open_batch(target.port, BATCH - len(connections), connections) + BATCH - ask(connections, target.port)
+        uncounted, before = len(connections), settled_kib(target.process.pid)
+        try:
+            while (left := wanted - len(connections)) > 0 and time.monotonic() < end:
+                wrong += open_batch(target.port, min(BATCH, left), connections)
+        except OSError as error:
+            problems.append(f"connection {len(connections)}: {error}")
         after = settled_kib(target.process.pid)
         open_ones = sum(map(is_open, connections))
     finally:
         for connection in connections:
             connection.close()
+    if wrong:
+        problems.append(f"{wrong} wrong answers")
     if open_ones < wanted:
         problems.append(f"only {open_ones} of {wanted} connections stayed open")
-    figures = {"idle_kib": (after - before) / max(open_ones, 1), "connections": open_ones, "total_mib": after / 1024}
+    figures = {"idle_kib": (after - before) / max(open_ones - uncounted, 1), "connections": open_ones,
+               "total_mib": after / 1024}
     return figures, problems
 
 

@@ -49,9 +49,10 @@ class Load:
 def measure(target, load, seconds, origin):
     """The figures of one load, and what was wrong with its answers."""
     problems = load.check(target)
-    seen, used = origin.stats(), cpu_ns(target.process.pid)
-    done = subprocess.run(load.command(target, seconds), env=load.environment(), capture_output=True, text=True, check=False)
-    used, after = cpu_ns(target.process.pid) - used, origin.stats()
+    seen, used = origin.quiet_stats(), cpu_ns(target.process.pid)
+    done = subprocess.run(
+        load.command(target, seconds), env=load.environment(), capture_output=True, text=True, check=False)
+    used, after = cpu_ns(target.process.pid) - used, origin.quiet_stats()
     try:
         wrk = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
@@ -72,8 +73,11 @@ def measure(target, load, seconds, origin):
     least, most = requests * load.answer, (requests + open_ones) * (load.answer + SLACK)
     if not least <= wrk["bytes"] <= most:
         problems.append(f"{wrk['bytes']} bytes for {requests} answers of {load.answer}")
+    opened = after["connections"] - seen["connections"] - after["asked"]
+    if opened > open_ones + requests / 10 + 2:
+        problems.append(f"{opened} connections to the origin: they are not kept")
     figures = {
         "cpu_us": used / 1000 / max(requests, 1), "requests_per_second": requests / (wrk["duration_us"] / 1e6),
         "p50_ms": wrk["p50_us"] / 1000, "p99_ms": wrk["p99_us"] / 1000, "p999_ms": wrk["p999_us"] / 1000,
-        "origin_connections": after["connections"] - seen["connections"] - 1}  # less the one that asked
+        "origin_connections": opened}
     return figures, problems

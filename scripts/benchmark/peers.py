@@ -19,7 +19,20 @@ class Origin:
         wait_for("the origin", lambda: request(self.port, "/stats")[0] == 200)
 
     def stats(self):
+        """Counts since the start; a connection more with each call."""
         return json.loads(request(self.port, "/stats")[2])
+
+    def quiet_stats(self, deadline=10):
+        """Once nothing comes any more: a proxy whose clients have gone may still have their requests. `asked` is how many
+        connections that took."""
+        end, asked, last = time.monotonic() + deadline, 1, self.stats()
+        while time.monotonic() < end:
+            time.sleep(0.03)
+            now, asked = self.stats(), asked + 1
+            if now["served"] == last["served"]:
+                break
+            last = now
+        return now | {"asked": asked}
 
     def refuses_without_credential(self):
         """Or the run is worth nothing: it would not see a request whose token is missing or doubled."""

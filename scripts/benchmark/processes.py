@@ -1,5 +1,5 @@
 """Child processes of the bench: starting and stopping them, their CPU time and memory, free ports, waiting for answers."""
-import http.client, os, pathlib, re, resource, shutil, socket, subprocess, tempfile, time
+import http.client, pathlib, re, resource, shutil, socket, subprocess, tempfile, time
 
 
 def free_port():
@@ -92,6 +92,8 @@ class Children:
 
     def start(self, name, *command):
         with open(self.log(name), "ab") as log:
+            # Nothing is left behind even when the bench itself is killed.
+            command = ["setpriv", "--pdeathsig", "TERM", *command]
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         self.running.append(process)
         return process

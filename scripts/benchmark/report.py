@@ -11,7 +11,9 @@ def machine():
 
 
 def number(value):
-    """Three digits that count, never an exponent."""
+    """Three digits that count, never an exponent; a count as it is."""
+    if isinstance(value, int):
+        return f"{value:,}"
     size = abs(value)
     if size >= 100:
         return f"{value:,.0f}"
@@ -44,7 +46,7 @@ def ratio_table(rows):
             part = row["against"].get(peer)
             line.append(verdict(f"{part['ratio']:.2f}", part["target"], part["met"]) if part else "")
         lines.append(line)
-    return table(["CPU per request", "gateway", "/ nginx", "/ HAProxy", "/ Envoy", "/ C floor"], lines)
+    return table(["CPU per request, or memory", "gateway", "/ nginx", "/ HAProxy", "/ Envoy", "/ C floor"], lines)
 
 
 def figure_table(rows):
@@ -55,24 +57,30 @@ def figure_table(rows):
             if row["metric"] == "idle_kib":
                 line += ["", "", "", "", f"{figures['total_mib']:.0f} with {figures['connections']:,.0f}"]
             else:
-                line += [f"{figures['requests_per_second']:,.0f}", *(f"{figures[key]:.2f}" for key in ("p50_ms", "p99_ms", "p999_ms")),
-                         f"{figures['rss_mib']:.0f}"]
+                line += [f"{figures['requests_per_second']:,.0f}",
+                         *(f"{figures[key]:.2f}" for key in ("p50_ms", "p99_ms", "p999_ms")), f"{figures['rss_mib']:.0f}"]
             lines.append(line)
-    return table(["row", "proxy", "CPU/request or memory", "requests/s", "p50 ms", "p99 ms", "p99.9 ms", "RSS MiB"], lines)
+    return table(
+        ["row", "proxy", "CPU/request or memory", "requests/s", "p50 ms", "p99 ms", "p99.9 ms", "RSS MiB"], lines)
 
 
 def extra_table(extras):
-    lines = [[extra["title"], verdict(f"{number(extra['value'])} {extra['unit']}".strip(), extra["target"], extra["met"]), extra["note"]]
-             for extra in extras.values()]
+    lines = []
+    for extra in extras.values():
+        value = f"{number(extra['value'])} {extra['unit']}".strip()
+        lines.append([extra["title"], verdict(value, extra["target"], extra["met"]), extra["note"]])
     return table(["the gateway alone", "figure", ""], lines)
 
 
 def sentence(result):
     m, v, o = result["machine"], result["versions"], result["options"]
-    return (f"Linux {m['kernel']}, {m['cores']} cores ({m['processor']}) shared by client, proxy and origin; nginx {v['nginx']}, "
-            f"HAProxy {v['HAProxy']}, Envoy {v['Envoy']} with `credential_injector`, a C relay that parses nothing (the floor); "
-            f"one worker each, access logs off, a bearer token put on every request, the gateway's and Envoy's from a token API. "
-            f"Medians of {o['rounds']} rounds of {o['seconds']} s in turns; ratios are taken within a round.")
+    rounds = f"{o['rounds']} rounds" if o["rounds"] > 1 else "one round"
+    return (
+        f"Linux {m['kernel']}, {m['cores']} cores ({m['processor']}) shared by client, proxy and origin; "
+        f"nginx {v['nginx']}, HAProxy {v['HAProxy']}, Envoy {v['Envoy']} with `credential_injector`, "
+        f"a C relay that parses nothing (the floor); one worker each, access logs off, a bearer token put on every request, "
+        f"the gateway's and Envoy's from a token API. "
+        f"Medians of {rounds} of {o['seconds']} s in turns; ratios are taken within a round.")
 
 
 def markdown(result):
@@ -107,5 +115,5 @@ def wrong_answers(result):
 def missed(result):
     rows = [f"{row['title']}: {part['ratio']:.2f} of {peer}, wanted at most {part['target']:.2f}"
             for row in result["rows"].values() for peer, part in row["against"].items() if part["met"] is False]
-    return rows + [f"{extra['title']}: {extra['value']:.2f} {extra['unit']}, wanted at most {extra['target']:.2f}"
+    return rows + [f"{extra['title']}: {number(extra['value'])} {extra['unit']}, wanted at most {number(extra['target'])}"
                    for extra in result["extras"].values() if not extra["met"]]
