@@ -46,16 +46,18 @@ def count_with_strace(pid, command, environment):
 
 
 def syscalls(gateway, origin, tls, seconds):
-    load = Load(tls=tls)
-    load.check(gateway)
-    command, environment = load.command(gateway, seconds), load.environment()
-    subprocess.run(load.command(gateway, 1), env=environment, stdout=subprocess.DEVNULL, check=True)  # opens the pool
-    seen = origin.quiet_stats()
-    tool, counts = "perf stat", count_with_perf(gateway.process.pid, command, environment)
-    if counts is None:
+    # strace makes every call so slow that few connections and a longer time are needed for the same certainty.
+    for tool, count, connections, longer in (
+            ("perf stat", count_with_perf, 64, 0), ("strace -c", count_with_strace, 8, 4)):
+        load = Load(tls=tls, connections=connections)
+        environment = load.environment()
+        # Opens the pool.
+        subprocess.run(load.command(gateway, 1), env=environment, stdout=subprocess.DEVNULL, check=True)
         seen = origin.quiet_stats()
-        tool, counts = "strace -c", count_with_strace(gateway.process.pid, command, environment)
-    after = origin.quiet_stats()
+        counts = count(gateway.process.pid, load.command(gateway, seconds + longer), environment)
+        after = origin.quiet_stats()
+        if counts is not None:
+            break
     requests = after["served"] - seen["served"]
     # wrk tries the address once before it begins.
     opened = load.connections + 1 + after["connections"] - seen["connections"] - after["asked"]

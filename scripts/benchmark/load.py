@@ -1,5 +1,5 @@
 """One load of one proxy with wrk, its figures, and whether all that was answered was right."""
-import json, os, subprocess
+import http.client, json, os, subprocess
 
 from .processes import cpu_ns, request
 from .tools import HERE
@@ -37,8 +37,11 @@ class Load:
 
     def check(self, target):
         """One request whose answer is looked at in full; what is wrong with it."""
-        status, fields, body = request(
-            self.port(target), self.path, self.method, b"x" * self.body if self.body else None, self.headers)
+        try:
+            status, fields, body = request(
+                self.port(target), self.path, self.method, b"x" * self.body if self.body else None, self.headers)
+        except (OSError, http.client.HTTPException) as error:
+            return [f"{type(error).__name__}: {error}"]
         framing = "chunked" if self.answer == CHUNKED else str(self.answer)
         framed = fields["Transfer-Encoding" if self.answer == CHUNKED else "Content-Length"]
         if status != 200 or body != b"x" * self.answer or framed != framing:

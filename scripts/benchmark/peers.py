@@ -96,6 +96,8 @@ class Target:
 
 
 class Nginx(Target):
+    buffers = ""
+
     def command(self):
         (self.folder / "nginx.conf").write_text(f"""
 daemon off; worker_processes 1; pid {self.folder}/pid; error_log {self.folder}/error.log; worker_rlimit_nofile 20000;
@@ -106,6 +108,7 @@ http {{
   uwsgi_temp_path {self.folder}; scgi_temp_path {self.folder};
   # Bodies stream, as with the others: neither direction goes through a file.
   proxy_http_version 1.1; proxy_request_buffering off; proxy_max_temp_file_size 0;
+  {self.buffers}
   proxy_set_header Connection ""; proxy_set_header Authorization "Bearer static-token";
   proxy_ssl_protocols TLSv1.3; proxy_ssl_verify on; proxy_ssl_trusted_certificate {self.origin.ca};
   proxy_ssl_name localhost; proxy_ssl_server_name on;
@@ -118,6 +121,13 @@ http {{
 }}
 """)
         self.launch("nginx", "-p", self.folder, "-c", self.folder / "nginx.conf")
+
+
+class LargeNginx(Nginx):
+    """With more memory for each connection than by default, which large bodies cost much less with."""
+
+    buffers = """client_body_buffer_size 256k; proxy_buffer_size 64k; proxy_buffers 16 64k;
+  proxy_busy_buffers_size 256k;"""
 
 
 class HAProxy(Target):
@@ -216,7 +226,7 @@ def start_all(children, binaries, envoy_binary):
     sandbox = Sandbox(children, binaries)
     targets = [Nginx("nginx", children, origin), HAProxy("HAProxy", children, origin),
                Envoy(children, origin, sandbox, envoy_binary), Floor("floor", children, origin),
-               Gateway(children, origin, sandbox, binaries)]
+               Gateway(children, origin, sandbox, binaries), LargeNginx("nginx-large", children, origin)]
     for target in targets:
         target.start()
     return origin, sandbox, {target.name: target for target in targets}

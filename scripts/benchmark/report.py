@@ -79,7 +79,7 @@ def sentence(result):
         f"Linux {m['kernel']}, {m['cores']} cores ({m['processor']}) shared by client, proxy and origin; "
         f"nginx {v['nginx']}, HAProxy {v['HAProxy']}, Envoy {v['Envoy']} with `credential_injector`, "
         f"a C relay that parses nothing (the floor); one worker each, access logs off, a bearer token put on every request, "
-        f"the gateway's and Envoy's from a token API. "
+        f"the gateway's and Envoy's from a token API; buffers of their default sizes (`nginx-large`: of 64 KiB). "
         f"Medians of {rounds} of {o['seconds']} s in turns; ratios are taken within a round.")
 
 

@@ -5,29 +5,34 @@ from . import idle
 from .load import BROWSER, CHUNKED, LARGE, POSTED, Load, measure
 
 PEERS = ("nginx", "HAProxy", "Envoy", "floor")
+BODIES = (*PEERS, "nginx-large", "gateway")  # the last but one tells how much of nginx's cost is its default buffers
+REQUESTS = (*PEERS, "gateway")
+NO_FLOOR = ("nginx", "HAProxy", "Envoy", "gateway")
 
 
 class Row:
-    """`targets`: peer → the gateway's figure at most, as a part of the peer's. `load` is None for idle connections."""
+    """`proxies`: who takes part. `targets`: peer → the gateway's figure at most, as a part of the peer's. `load` is None for idle connections."""
 
-    def __init__(self, key, title, load, targets, metric="cpu_us", with_floor=True):
-        self.key, self.title, self.load, self.metric, self.with_floor = key, title, load, metric, with_floor
+    def __init__(self, key, title, load, targets, metric="cpu_us", proxies=REQUESTS):
+        self.key, self.title, self.load, self.metric, self.proxies = key, title, load, metric, proxies
         self.targets = dict(zip(PEERS, targets))
 
 
 ROWS = [
     Row("small", "small GET, 64 keep-alive connections", Load(), (0.80, 0.75, 0.25, 1.15)),
     Row("browser", "the same with 13 browser headers", Load(headers=BROWSER), (0.80, 0.75, 0.25)),
-    Row("tls", "small GET, TLS to the upstream", Load(tls=True), (0.85, 0.80, 0.35), with_floor=False),
+    Row("tls", "small GET, TLS to the upstream", Load(tls=True), (0.85, 0.80, 0.35), proxies=NO_FLOOR),
     Row("post", "POST of 4 KiB, chunked answer of 16 KiB",
         Load("/chunked", "POST", POSTED, CHUNKED), (0.85, 0.85, 0.35)),
-    Row("download", "10 MiB download, 8 connections", Load("/download", answer=LARGE, connections=8), (0.55, 0.80, 0.75)),
-    Row("upload", "10 MiB upload, 8 connections", Load("/upload", "POST", LARGE, 2, connections=8), (0.80, 0.90, 0.90)),
+    Row("download", "10 MiB download, 8 connections", Load("/download", answer=LARGE, connections=8),
+        (0.55, 0.80, 0.75), proxies=BODIES),
+    Row("upload", "10 MiB upload, 8 connections", Load("/upload", "POST", LARGE, 2, connections=8),
+        (0.80, 0.90, 0.90), proxies=BODIES),
     Row("thousand", "small GET, 1,000 connections", Load(connections=1000), (0.85, 0.80, 0.30)),
     # The floor has an upstream connection for each client's, so it would not do the same here.
     Row("new", "a new connection for each request", Load(headers={"Connection": "close"}), (1.00, 1.00, 0.50),
-        with_floor=False),
-    Row("idle", "memory per idle connection", None, (1.0, 0.5, 0.05), metric="idle_kib", with_floor=False),
+        proxies=NO_FLOOR),
+    Row("idle", "memory per idle connection", None, (1.0, 0.5, 0.05), metric="idle_kib", proxies=NO_FLOOR),
 ]
 
 
@@ -72,7 +77,7 @@ def compare(row, samples):
 
 def run(row, targets, origin, options):
     begin = time.monotonic()
-    mine = {name: target for name, target in targets.items() if row.with_floor or name != "floor"}
+    mine = {name: targets[name] for name in row.proxies}
     if row.load is None:
         samples, problems = idle.measure_all(mine, options.idle_connections)
     else:
