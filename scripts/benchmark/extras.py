@@ -96,11 +96,11 @@ def starts(gateway, times):
     for _ in range(times):
         gateway.stop()
         milliseconds.append(gateway.start_timed())
-        resident.append(memory_kib(gateway.process.pid) / 1024)
+        resident.append(memory_kib(gateway.process.pid) * 1024 / 1e6)
     return {
         "start": figure("start to the first forwarded request, stored lease", statistics.median(milliseconds), 50, "ms",
                         f"at most {max(milliseconds):.0f} ms of {times}"),
-        "rss_at_start": figure("RSS at start", statistics.median(resident), 20, "MiB")}
+        "rss_at_start": figure("RSS at start", statistics.median(resident), 20, "MB")}
 
 
 KEYS = ("syscalls", *VARIANTS, "start")

@@ -5,13 +5,14 @@ from . import idle
 from .load import BROWSER, CHUNKED, LARGE, POSTED, Load, measure
 
 PEERS = ("nginx", "HAProxy", "Envoy", "floor")
-BODIES = (*PEERS, "nginx-large", "gateway")  # the last but one tells how much of nginx's cost is its default buffers
 REQUESTS = (*PEERS, "gateway")
+BODIES = (*REQUESTS, "nginx-large")  # which tells how much of nginx's cost is its default buffers
 NO_FLOOR = ("nginx", "HAProxy", "Envoy", "gateway")
 
 
 class Row:
-    """`proxies`: who takes part. `targets`: peer → the gateway's figure at most, as a part of the peer's. `load` is None for idle connections."""
+    """`proxies`: who takes part. `targets`: peer → the gateway's figure at most, as a part of the peer's. `load` is None
+    for idle connections."""
 
     def __init__(self, key, title, load, targets, metric="cpu_us", proxies=REQUESTS):
         self.key, self.title, self.load, self.metric, self.proxies = key, title, load, metric, proxies
