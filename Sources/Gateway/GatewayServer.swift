@@ -49,6 +49,7 @@ package enum GatewayServer {
         for fd in listening { Socket.close(fd) }
       }
     ) { [listening] in
+      ProcessMemory.releaseStartupCode()
       do {
         for context in contexts { threads.append(try start(context, listening)) }
         for (listener, fd) in zip(plan.listeners, listening) {
