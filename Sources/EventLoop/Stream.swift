@@ -38,6 +38,8 @@ package final class Stream: EventHandler, Runnable {
 
   package let loop: EventLoop
   package let fd: Int32
+  /// The loop's.
+  private let buffers: BufferPool
   /// Kept strongly until `close`: the stream and its user hold each other while the connection lives. Without one nothing
   /// is read; what came meanwhile is delivered, in the next turn, to the one that is set.
   package var delegate: (any StreamDelegate)? {
@@ -85,6 +87,7 @@ package final class Stream: EventHandler, Runnable {
   /// after a handshake only. On an error the descriptor stays the caller's.
   package init(_ loop: EventLoop, connected fd: Int32, tls: TLSSession? = nil) throws(SystemError) {
     self.loop = loop
+    buffers = loop.buffers
     self.fd = fd
     self.tls = tls
     phase = tls == nil ? .open : .handshaking
@@ -95,6 +98,7 @@ package final class Stream: EventHandler, Runnable {
   /// Takes over a descriptor that is connecting. On an error the descriptor stays the caller's.
   package init(_ loop: EventLoop, connecting fd: Int32, tls: TLSSession? = nil) throws(SystemError) {
     self.loop = loop
+    buffers = loop.buffers
     self.fd = fd
     self.tls = tls
     phase = .connecting
@@ -308,11 +312,11 @@ package final class Stream: EventHandler, Runnable {
   }
 
   @usableFromInline
-  func ensureOutput() { if output == nil { output = loop.buffers.acquire() } }
+  func ensureOutput() { if output == nil { output = buffers.acquire() } }
 
   func releaseOutput() {
     guard let buffer = output.take() else { return }
-    loop.buffers.release(buffer)
+    buffers.release(buffer)
     if isShutdownWanted { shutdownWriting() }
   }
 

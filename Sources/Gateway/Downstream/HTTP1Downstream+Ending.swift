@@ -29,7 +29,7 @@ extension HTTP1Downstream {
     if case .closed = phase { return }
     phase = .closed
     releaseInput()
-    if let timer { worker.loop.timers.release(timer) }
+    if let timer { timers.release(timer) }
     timer = nil
     stream.close(resetting: resetting)
     worker.closed(self)
@@ -38,7 +38,7 @@ extension HTTP1Downstream {
   // MARK: Deadlines
 
   func arm(_ nanoseconds: Int64) {
-    if let timer { worker.loop.timers.schedule(timer, at: worker.loop.now + nanoseconds) }
+    if let timer { timers.schedule(timer, at: worker.loop.now + nanoseconds) }
   }
 
   func armIdle() {
@@ -46,7 +46,7 @@ extension HTTP1Downstream {
     arm(listener.idleTimeout)
   }
 
-  func disarm() { if let timer { worker.loop.timers.disarm(timer) } }
+  func disarm() { if let timer { timers.disarm(timer) } }
 
   func startRate() {
     // A socket holds megabytes, and says that it takes more only when a good part of them has left: a caller is judged

@@ -81,7 +81,7 @@ extension HTTP1Downstream: DownstreamChannel {
 
   func flush() {
     stream.flush()
-    if stream.unsent > 0, let timer, !worker.loop.timers.isArmed(timer) { startRate() }
+    if stream.unsent > 0, let timer, !timers.isArmed(timer) { startRate() }
   }
 
   func streamDidDrain(_ stream: Stream) {

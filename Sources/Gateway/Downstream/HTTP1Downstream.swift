@@ -27,6 +27,8 @@ final class HTTP1Downstream: StreamDelegate {
   let stream: Stream
   let listener: ListenerPlan
   let peer: SocketAddress
+  /// The loop's.
+  let timers: TimerWheel
   var timer: TimerWheel.Timer?
   var rate: RateGuard
   var phase = Phase.head
@@ -63,7 +65,8 @@ final class HTTP1Downstream: StreamDelegate {
     self.peer = peer
     rate = RateGuard(minimum: listener.minimumRate, streamIdle: listener.streamIdleTimeout)
     stream.readLimit = Self.keptRead
-    timer = worker.loop.timers.make(self)
+    timers = worker.loop.timers
+    timer = timers.make(self)
     stream.delegate = self
     armIdle()
   }

@@ -103,12 +103,14 @@ extension Exchange: TimerHandler {
 
   func release() {
     disarm()
-    worker.leases.remove(self)
+    if parkedFor != nil { worker.leases.remove(self) }
     if let ticket = connectTicket { pool?.cancel(ticket) }
     connectTicket = nil
-    held?.release(worker.loop)
-    held = nil
-    body.release(worker.loop, worker.replay)
+    if held != nil {
+      held?.release(worker.loop)
+      held = nil
+    }
+    if body.holdsMemory { body.release(worker.loop, worker.replay) }
     lease = nil
     downstream = nil
     isBodyPaused = false
@@ -117,10 +119,10 @@ extension Exchange: TimerHandler {
   // MARK: Deadlines
 
   func arm(_ nanoseconds: Int64) {
-    if let timer { worker.loop.timers.schedule(timer, at: worker.loop.now + nanoseconds) }
+    if let timer { timers.schedule(timer, at: worker.loop.now + nanoseconds) }
   }
 
-  func disarm() { if let timer { worker.loop.timers.disarm(timer) } }
+  func disarm() { if let timer { timers.disarm(timer) } }
 
   /// Nobody but the caller holds its body up: it is being read, and the upstream has taken all of it.
   private var isCallerLate: Bool {

@@ -8,6 +8,8 @@ internal import TokenKit
 /// allocates nothing.
 final class Exchange {
   let worker: Worker
+  /// The loop's.
+  let timers: TimerWheel
   var timer: TimerWheel.Timer?
 
   // The request.
@@ -53,12 +55,13 @@ final class Exchange {
     self.worker = worker
     plan = worker.noRoute
     requestBytes = ByteBuffer(capacity: 2048)
-    timer = worker.loop.timers.make(self)
+    timers = worker.loop.timers
+    timer = timers.make(self)
   }
 
   /// Ends its use for good: the worker keeps enough others.
   func discard() {
-    if let timer { worker.loop.timers.release(timer) }
+    if let timer { timers.release(timer) }
     timer = nil
   }
 

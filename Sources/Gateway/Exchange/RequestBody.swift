@@ -19,6 +19,9 @@ struct RequestBody {
 
   var keptCount: Int { kept?.count ?? 0 }
 
+  /// There is something to release.
+  var holdsMemory: Bool { kept != nil || reserved > 0 }
+
   /// Keeps `bytes` if that is still possible.
   /// - Parameter waiting: there is no connection yet, so the bytes must be kept in any case.
   mutating func append(_ bytes: Span<UInt8>, limit: Int, waiting: Bool, _ loop: EventLoop, _ budget: ReplayBudget) {

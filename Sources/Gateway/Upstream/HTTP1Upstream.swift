@@ -23,6 +23,8 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   private let pool: UpstreamPool
   private let stream: Stream
   private var exchange: Exchange?
+  /// The loop's.
+  private let timers: TimerWheel
   private var timer: TimerWheel.Timer?
   private var phase = Phase.idle
   private var decoder = ChunkedDecoder()
@@ -48,7 +50,8 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
     self.pool = pool
     self.stream = stream
     idleTimeout = pool.target.idleTimeout
-    timer = stream.loop.timers.make(self)
+    timers = stream.loop.timers
+    timer = timers.make(self)
     stream.delegate = self
   }
 
@@ -60,7 +63,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   /// False when the connection turns out to be of no use; it is closed then.
   func take(for exchange: Exchange) -> Bool {
     if stream.isClosed { return false }
-    if let timer { stream.loop.timers.disarm(timer) }
+    if let timer { timers.disarm(timer) }
     self.exchange = exchange
     phase = .head
     isHeadRequest = exchange.request.method == .head
@@ -71,7 +74,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   func becomeIdle() {
     phase = .idle
     idleSince = stream.loop.now
-    if let timer { stream.loop.timers.schedule(timer, at: idleSince + idleTimeout) }
+    if let timer { timers.schedule(timer, at: idleSince + idleTimeout) }
   }
 
   func closeIdle() { close() }
@@ -82,7 +85,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
     // Not the stream's own flag: it closes itself before it tells of a failure.
     if isClosed { return }
     isClosed = true
-    if let timer { stream.loop.timers.release(timer) }
+    if let timer { timers.release(timer) }
     timer = nil
     // Not back to the pool: a caller further up may be reading from it.
     input = nil
@@ -133,7 +136,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
     case .body, .chunked, .trailers:
       drainBudget = Self.drainLimit
       stream.resume()
-      if let timer { stream.loop.timers.schedule(timer, at: stream.loop.now + Self.drainTime) }
+      if let timer { timers.schedule(timer, at: stream.loop.now + Self.drainTime) }
     case .idle, .head, .untilClose, .complete: close()
     }
   }
@@ -147,11 +150,11 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
     phase = .idle
     stream.resume()
     if stream.isQuiet {
-      if let timer { stream.loop.timers.disarm(timer) }
+      if let timer { timers.disarm(timer) }
       return pool.giveBack(self)
     }
     isSettling = true
-    if let timer { stream.loop.timers.schedule(timer, at: stream.loop.now + Self.drainTime) }
+    if let timer { timers.schedule(timer, at: stream.loop.now + Self.drainTime) }
   }
 
   // MARK: The response
@@ -315,7 +318,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
     exchange?.flushResponse()
     guard isSettling, stream.isQuiet else { return }
     isSettling = false
-    if let timer { stream.loop.timers.disarm(timer) }
+    if let timer { timers.disarm(timer) }
     pool.giveBack(self)
   }
 

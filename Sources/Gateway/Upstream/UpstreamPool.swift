@@ -53,7 +53,8 @@ final class UpstreamPool {
       if onlyRecent, worker.loop.now - connection.idleSince > 1_000_000_000 { break }
       // What came for it is handled later in this turn, and ends it if it is an end or an answer to nothing.
       if !connection.isQuiet { continue }
-      idle.remove(at: index)
+      // Nearly always the last one, for which nothing need be moved.
+      if index == idle.count - 1 { idle.removeLast() } else { idle.remove(at: index) }
       if connection.take(for: exchange) { return exchange.connected(connection) }
       index = min(index, idle.count)
     }
