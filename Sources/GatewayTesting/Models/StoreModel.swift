@@ -12,7 +12,9 @@ package struct StoreModel {
   /// Whether replicas use it: then there are locks.
   package var isShared: Bool
   /// Who holds the lock of which credential.
-  package private(set) var locks: [String: String] = [:]
+  package internal(set) var locks: [String: String] = [:]
+  /// When marks were written, by the store's own clock (only those written step by step).
+  var marks: [String: (mark: InFlightMark, at: WallTime)] = [:]
 
   /// An empty store.
   package init(isShared: Bool = false) { self.isShared = isShared }
