@@ -35,6 +35,7 @@ let package = Package(
   name: "gateway",
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
   ],
   targets: [
@@ -45,12 +46,18 @@ let package = Package(
     systemLibrary("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
     systemLibrary("CExpat", pkgConfig: "expat", apt: "libexpat1-dev"),
     systemLibrary("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
+    systemLibrary("CPostgres", pkgConfig: "libpq", apt: "libpq-dev"),
 
     // The core.
     library("HTTPWire"),
     library("EventLoop", ["CLinux", "COpenSSL", "CCares"]),
     library("TokenKit"),
-    library("TokenService", ["TokenKit", "EventLoop", "CCurl", "CSQLite", "COpenSSL"]),
+    library(
+      "TokenService",
+      [
+        "TokenKit", "EventLoop", "CCurl", "CSQLite", "CPostgres", "COpenSSL",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ]),
     library(
       "Gateway",
       ["HTTPWire", "EventLoop", "TokenKit", "TokenService", .product(name: "Logging", package: "swift-log")]),

@@ -69,11 +69,7 @@ final class ControlPlane {
       logger.notice("signal received, draining", metadata: ["signal": "\($0)"])
       drain()
     }
-    let store = try StoreWorker.sqlite(
-      loop, path: configuration.store.path, waitingAtMost: configuration.timeouts.drain
-    ) { [unowned self] result in
-      if case .failure(let error) = result { fail("the store can't be opened: \(error.message)") }
-    }
+    let store = try openStore()
     self.store = store
     let manager = try CredentialManager(
       definitions: configuration.credentials.map { try definition(of: $0) },
@@ -89,6 +85,30 @@ final class ControlPlane {
         watchNames()
         ready()
       case .failure(let error): fail("the store can't be read: \(error.message)")
+      }
+    }
+  }
+
+  private func openStore() throws -> StoreWorker {
+    let opened: (Result<Void, StoreError>) -> Void = { [unowned self] result in
+      if case .failure(let error) = result { fail("the store can't be opened: \(error.message)") }
+    }
+    let limit = configuration.timeouts.drain
+    let cipher = configuration.store.cipher
+    switch configuration.store.place {
+    case .sqlite(let path):
+      return try StoreWorker.sqlite(loop, path: path, waitingAtMost: limit, cipher: cipher, opened: opened)
+    case .postgres(let url):
+      let names = configuration.credentials.enumerated().map { ($1.name, $0) }
+      let indices = Dictionary(names) { first, _ in first }
+      return try StoreWorker.postgres(loop, url: url, waitingAtMost: limit, cipher: cipher, opened: opened) {
+        [unowned self] in
+        StoreLog.write($0, to: logger)
+        guard case .changed(let changes) = $0, let manager else { return }
+        for change in changes {
+          guard let credential = indices[change.name] else { continue }
+          manager.storeChanged(credential: credential, generation: change.generation)
+        }
       }
     }
   }

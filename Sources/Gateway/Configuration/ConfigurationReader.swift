@@ -21,7 +21,7 @@ struct ConfigurationReader {
     configuration.timeouts = Timeouts(top.object("timeouts"), over: nil)
     configuration.limits = Limits(top.object("limits"), over: nil)
     configuration.admin = ListenerReading.admin(top.object("admin"))
-    configuration.store = store(top.object("store"))
+    configuration.store = StoreReading(directory: directory, problems: problems).read(top.object("store"))
     configuration.log = log(top.object("log"))
     configuration.trustedProxies = CIDR.list(top, "trusted_proxies") ?? []
     configuration.via = top.flag("via", default: configuration.via)
@@ -83,38 +83,6 @@ struct ConfigurationReader {
       }
       return (name, reading.read(name: name, members: members, problems: problems))
     }
-  }
-
-  private func store(_ settings: SettingsReader?) -> StoreConfiguration {
-    let path = settings?.string("path") ?? "gateway.db"
-    let kind = settings?.choice("kind", default: StoreConfiguration.Kind.sqlite) ?? .sqlite
-    let store = StoreConfiguration(kind: kind, path: SystemFile.resolve(path, in: directory))
-    settings?.finish()
-    if path.isEmpty || path.hasSuffix("/") { settings?.reject("path", "must name a file") }
-    warnOfDirectory(SystemFile.directory(of: store.path))
-    return store
-  }
-
-  /// The store itself decides when it is opened, and makes a directory that is not there; `check` may run on another
-  /// machine than `serve`. So this is a warning.
-  private func warnOfDirectory(_ directory: String) {
-    let message: String
-    do {
-      let status = try SystemFile.status(directory)
-      if !status.isDirectory {
-        message = "\(directory) is not a directory"
-      } else if status.mode & 0o066 != 0 {
-        message =
-          "others can read or write the directory \(directory) (mode \(status.octalMode)), so the store will not open: "
-          + "run chmod 700 \(directory), or name a directory that does not exist yet, which is made with mode 700"
-      } else {
-        return
-      }
-    } catch {
-      if error.isMissing { return }
-      message = "directory \(directory) \(error.message)"
-    }
-    problems.add(SettingsProblem(path: "store.path", message: message, severity: .warning))
   }
 
   private func log(_ settings: SettingsReader?) -> LogConfiguration {

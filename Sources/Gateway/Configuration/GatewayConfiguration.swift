@@ -28,7 +28,8 @@ package struct GatewayConfiguration: Sendable {
 
   package init(
     workers: Int = 1, listeners: [ListenerConfiguration] = [], admin: SocketAddress = .ipv4(0x7f00_0001, port: 9901),
-    store: StoreConfiguration = StoreConfiguration(path: "gateway.db"), credentials: [CredentialConfiguration] = [],
+    store: StoreConfiguration = StoreConfiguration(place: .sqlite(path: "gateway.db")),
+    credentials: [CredentialConfiguration] = [],
     routes: [RouteConfiguration] = [], timeouts: Timeouts = Timeouts(), limits: Limits = Limits(),
     log: LogConfiguration = LogConfiguration(), trustedProxies: [CIDR] = [], via: Bool = true,
     underscoreFields: UnderscoreFields = .drop
@@ -45,21 +46,6 @@ package struct GatewayConfiguration: Sendable {
     self.trustedProxies = trustedProxies
     self.via = via
     self.underscoreFields = underscoreFields
-  }
-}
-
-/// The embedded store.
-package struct StoreConfiguration: Sendable {
-  /// The kinds of store there are.
-  package enum Kind: String, Sendable, CaseIterable { case sqlite }
-
-  package var kind: Kind
-  /// Absolute once loaded.
-  package var path: String
-
-  package init(kind: Kind = .sqlite, path: String) {
-    self.kind = kind
-    self.path = path
   }
 }
 

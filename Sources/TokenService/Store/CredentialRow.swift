@@ -1,6 +1,15 @@
-// A credential's row: from its columns and back. The only place that knows their order.
+// A credential's row: from its columns and back, for both kinds of store. The only place that knows their order, and
+// where tokens are encrypted.
 
 internal import TokenKit
+
+/// A column's value; the tables have no floating-point columns.
+enum StoreValue: Equatable, Sendable {
+  case null
+  case integer(Int64)
+  case text(String)
+  case blob([UInt8])
+}
 
 enum CredentialRow {
   /// In the order of `values` and `credential(from:)`.
@@ -8,41 +17,53 @@ enum CredentialRow {
     "name", "generation", "access_token", "obtained_at", "expires_at", "lifetime", "refresh_token",
     "refresh_token_end", "refresh_token_lifetime", "access_identity", "refresh_identity", "mark_owner",
     "mark_generation", "mark_time", "mark_fingerprint", "verdict_reason", "verdict_code", "verdict_time",
+    "key_id",
   ]
 
-  static func values(_ row: StoredCredential) -> [SQLiteValue] {
-    [
-      .text(row.name), number(row.generation), secret(row.accessToken), time(row.obtainedAt), time(row.expiresAt),
-      duration(row.lifetime), secret(row.refreshToken), time(row.refreshTokenEnd), duration(row.refreshTokenLifetime),
+  static func values(_ row: StoredCredential, _ cipher: TokenCipher) throws(StoreError) -> [StoreValue] {
+    func sealed(_ token: Secret?, _ column: String) throws(StoreError) -> StoreValue {
+      guard let token else { return .null }
+      return .blob(try cipher.seal(token, of: row.name, column: column))
+    }
+    return [
+      .text(row.name), number(row.generation), try sealed(row.accessToken, "access_token"), time(row.obtainedAt),
+      time(row.expiresAt), duration(row.lifetime), try sealed(row.refreshToken, "refresh_token"),
+      time(row.refreshTokenEnd), duration(row.refreshTokenLifetime),
       hash(row.accessIdentity), hash(row.refreshIdentity), text(row.mark?.owner), number(row.mark?.generation),
       time(row.mark?.time), hash(row.mark?.fingerprint), text(row.needsLogin?.reason.rawValue),
-      text(row.needsLogin?.code), time(row.needsLogin?.time),
+      text(row.needsLogin?.code), time(row.needsLogin?.time), cipher.keyID.map { .blob($0) } ?? .null,
     ]
   }
 
-  private static func text(_ value: String?) -> SQLiteValue { value.map { .text($0) } ?? .null }
-  private static func number(_ value: UInt64?) -> SQLiteValue { value.map { .integer(Int64(bitPattern: $0)) } ?? .null }
-  private static func secret(_ value: Secret?) -> SQLiteValue { value.map { .blob(Array($0.reveal().utf8)) } ?? .null }
-  private static func time(_ value: WallTime?) -> SQLiteValue { value.map { .integer($0.milliseconds) } ?? .null }
-  private static func duration(_ value: Duration?) -> SQLiteValue { value.map { .integer($0.nanoseconds) } ?? .null }
-  private static func hash(_ value: Fingerprint?) -> SQLiteValue { value.map { .blob($0.bytes) } ?? .null }
+  private static func text(_ value: String?) -> StoreValue { value.map { .text($0) } ?? .null }
+  private static func number(_ value: UInt64?) -> StoreValue { value.map { .integer(Int64(bitPattern: $0)) } ?? .null }
+  private static func time(_ value: WallTime?) -> StoreValue { value.map { .integer($0.milliseconds) } ?? .null }
+  private static func duration(_ value: Duration?) -> StoreValue { value.map { .integer($0.nanoseconds) } ?? .null }
+  private static func hash(_ value: Fingerprint?) -> StoreValue { value.map { .blob($0.bytes) } ?? .null }
 
   /// - Throws: `unreadable` for values that this gateway has not written; the message names the column only.
-  static func credential(from values: [SQLiteValue]) throws(StoreError) -> StoredCredential {
+  static func credential(from values: [StoreValue], _ cipher: TokenCipher) throws(StoreError) -> StoredCredential {
     var reader = Reader(values: values)
     let name = try reader.required(reader.text())
     let generation = try reader.required(reader.number())
-    let accessToken = try reader.secret()
+    let sealedAccessToken = try reader.blob()
     let obtainedAt = try reader.required(reader.time())
     let expiresAt = try reader.required(reader.time())
     let lifetime = try reader.required(reader.duration())
-    let refreshToken = try reader.secret()
+    let sealedRefreshToken = try reader.blob()
     let refreshTokenEnd = try reader.time()
     let refreshTokenLifetime = try reader.duration()
     let accessIdentity = try reader.required(reader.hash())
     let refreshIdentity = try reader.required(reader.hash())
     let mark = try mark(&reader)
     let verdict = try verdict(&reader)
+    let keyID = try reader.blob()
+    func opened(_ bytes: [UInt8]?, _ column: String) throws(StoreError) -> Secret? {
+      guard let bytes else { return nil }
+      return try cipher.open(bytes, sealedWith: keyID, of: name, column: column)
+    }
+    let accessToken = try opened(sealedAccessToken, "access_token")
+    let refreshToken = try opened(sealedRefreshToken, "refresh_token")
     return StoredCredential(
       name: name, generation: generation, accessToken: accessToken, obtainedAt: obtainedAt, expiresAt: expiresAt,
       lifetime: lifetime, refreshToken: refreshToken, refreshTokenEnd: refreshTokenEnd,
@@ -73,12 +94,12 @@ enum CredentialRow {
 
   /// Takes the values one after the other.
   private struct Reader {
-    private let values: [SQLiteValue]
+    private let values: [StoreValue]
     private var index = 0
 
-    init(values: [SQLiteValue]) { self.values = values }
+    init(values: [StoreValue]) { self.values = values }
 
-    private mutating func next() -> SQLiteValue {
+    private mutating func next() -> StoreValue {
       defer { index += 1 }
       return index < values.count ? values[index] : .null
     }
@@ -91,7 +112,7 @@ enum CredentialRow {
       }
     }
 
-    private mutating func blob() throws(StoreError) -> [UInt8]? {
+    mutating func blob() throws(StoreError) -> [UInt8]? {
       switch next() {
       case .blob(let value): return value
       case .null: return nil
@@ -110,11 +131,6 @@ enum CredentialRow {
     mutating func number() throws(StoreError) -> UInt64? { try integer().map { UInt64(bitPattern: $0) } }
     mutating func time() throws(StoreError) -> WallTime? { try integer().map { WallTime(milliseconds: $0) } }
     mutating func duration() throws(StoreError) -> Duration? { try integer().map { .nanoseconds($0) } }
-
-    mutating func secret() throws(StoreError) -> Secret? {
-      guard let bytes = try blob() else { return nil }
-      return Secret(try required(String(validating: bytes, as: UTF8.self)))
-    }
 
     mutating func hash() throws(StoreError) -> Fingerprint? {
       guard let bytes = try blob() else { return nil }

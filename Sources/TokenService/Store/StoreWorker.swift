@@ -12,6 +12,7 @@ package final class StoreWorker: CredentialStoreClient {
   /// What the thread says: that a job's slot is filled, or why there will be no more of it.
   private enum Reply: Sendable {
     case opened
+    case notice(StoreNotice)
     case done(UInt64)
     case ended(StoreError)
   }
@@ -35,31 +36,50 @@ package final class StoreWorker: CredentialStoreClient {
   private var pending: [UInt64: (StoreError) -> Void] = [:]
   private var nextID: UInt64 = 0
   private var opened: ((Result<Void, StoreError>) -> Void)?
+  private let notice: (StoreNotice) -> Void
   /// Set when no more jobs are taken.
   private var ended: StoreError?
 
   /// The embedded store, in one file.
   /// - Parameters:
   ///   - limit: how long to wait for another process that has the store.
+  ///   - cipher: encrypts tokens.
   ///   - opened: told once whether the store could be opened. Operations may be asked for before; they fail if it
   ///     could not.
   package static func sqlite(
-    _ loop: EventLoop, path: String, waitingAtMost limit: Duration,
+    _ loop: EventLoop, path: String, waitingAtMost limit: Duration, cipher: TokenCipher = .none,
     opened: @escaping (Result<Void, StoreError>) -> Void
   ) throws(SystemError) -> StoreWorker {
-    try StoreWorker(loop, isShared: false, opened: opened) { () throws(StoreError) in
-      try SQLiteStore(path: path, waitingAtMost: limit)
+    try StoreWorker(loop, isShared: false, opened: opened, notice: { _ in }) { () throws(StoreError) in
+      try SQLiteStore(path: path, waitingAtMost: limit, cipher: cipher)
+    }
+  }
+
+  /// The store that replicas share.
+  /// - Parameters:
+  ///   - limit: how long to wait for a server that doesn't take connections yet.
+  ///   - cipher: encrypts tokens.
+  ///   - opened: as with `sqlite`.
+  ///   - notice: told on the control loop what other replicas have written, and of outages.
+  package static func postgres(
+    _ loop: EventLoop, url: PostgresURL, waitingAtMost limit: Duration, cipher: TokenCipher = .none,
+    opened: @escaping (Result<Void, StoreError>) -> Void, notice: @escaping (StoreNotice) -> Void
+  ) throws(SystemError) -> StoreWorker {
+    try StoreWorker(loop, isShared: true, opened: opened, notice: notice) { () throws(StoreError) in
+      try PostgresStore(url, cipher: cipher, waitingAtMost: limit)
     }
   }
 
   /// Starts the thread, which opens its store by `open`.
   init(
     _ loop: EventLoop, isShared: Bool, opened: @escaping (Result<Void, StoreError>) -> Void,
+    notice: @escaping (StoreNotice) -> Void,
     open: @escaping @Sendable () throws(StoreError) -> any BlockingStore
   ) throws(SystemError) {
     self.loop = loop
     self.isShared = isShared
     self.opened = opened
+    self.notice = notice
     let jobs = try Mailbox<Job>()
     let replies = try Mailbox<Reply>()
     self.jobs = jobs
@@ -132,6 +152,7 @@ package final class StoreWorker: CredentialStoreClient {
     case .opened:
       opened?(.success(()))
       opened = nil
+    case .notice(let said): notice(said)
     case .done(let id):
       pending.removeValue(forKey: id)?(Self.closed)
     case .ended(let error):
@@ -172,6 +193,7 @@ package final class StoreWorker: CredentialStoreClient {
   ) throws(StoreError) {
     do throws(SystemError) {
       let loop = try EventLoop()
+      try store.watch(on: loop) { replies.send(.notice($0)) }
       let receiver = try jobs.attach(to: loop) { job in
         switch job {
         case .run(let id, let work):

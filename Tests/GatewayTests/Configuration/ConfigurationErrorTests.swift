@@ -64,7 +64,8 @@ struct ConfigurationErrorTests {
       Mistake(
         "\"access\": \"off\"", "\"access\": \"on\"", "log.access: \"on\" is not one of \"off\""),
       Mistake(
-        "\"path\": \"DIR/gateway.db\"", "\"kind\": \"postgres\"", "store.kind: \"postgres\" is not one of \"sqlite\""),
+        "\"path\": \"DIR/gateway.db\"", "\"kind\": \"postgresql\"",
+        "store.kind: \"postgresql\" is not one of \"sqlite\", \"postgres\", did you mean \"postgres\"?"),
       Mistake("\"path\": \"DIR/gateway.db\"", "\"path\": \"DIR/\"", "store.path: must name a file"),
       Mistake(
         "\"address\": \"127.0.0.1:9901\"", "\"address\": \"0.0.0.0:9901\"",

@@ -220,7 +220,7 @@ struct ConfigurationLoaderTests {
     let directory = try TemporaryDirectory()
     let path = try directory.write("gateway.json", try Good.changed([("DIR/gateway.db", "sub/gateway.db")]))
     let result = ConfigurationLoader.load(path: path, registry: Good.registry, environment: Good.environment)
-    #expect(try result.get().configuration.store.path == directory.path + "/sub/gateway.db")
+    #expect(try result.get().configuration.store.place == .sqlite(path: directory.path + "/sub/gateway.db"))
   }
 
   @Test func theShippedFile() throws {

@@ -11,6 +11,7 @@ final class SQLiteStore: BlockingStore {
   private let path: String
   private let lock: StoreLock
   private let now: () -> WallTime
+  private let cipher: TokenCipher
   private var open: Open?
 
   private struct Open {
@@ -24,13 +25,15 @@ final class SQLiteStore: BlockingStore {
   /// Opens the store, and makes it if there is none.
   /// - Parameters:
   ///   - limit: how long to wait for another process that has it.
+  ///   - cipher: encrypts tokens.
   ///   - now: the wall clock, for the column that says when a fingerprint was first seen.
   init(
-    path: String, waitingAtMost limit: Duration,
+    path: String, waitingAtMost limit: Duration, cipher: TokenCipher = .none,
     now: @escaping () -> WallTime = { WallTime(milliseconds: Process.wallClockMilliseconds()) }
   ) throws(StoreError) {
     self.path = try StoreFile.locate(path)
     self.now = now
+    self.cipher = cipher
     lock = try StoreLock(store: self.path, waitingAtMost: limit)
     try StoreFile.create(self.path)
     let database = try SQLiteDatabase(path: self.path)
@@ -93,6 +96,9 @@ final class SQLiteStore: BlockingStore {
     }
   }
 
+  /// Nobody else writes it.
+  func watch(on loop: EventLoop, _ notice: @escaping (StoreNotice) -> Void) {}
+
   func close() throws(StoreError) {
     guard let database = open?.database else { return }
     // The statements go first, then what is left of the log goes into the file, and then somebody else may have it.
@@ -108,11 +114,11 @@ final class SQLiteStore: BlockingStore {
 
   private func row(_ name: String, _ open: Open) throws(StoreError) -> StoredCredential? {
     guard let values = try open.select.run([.text(name)]).first else { return nil }
-    return try CredentialRow.credential(from: values)
+    return try CredentialRow.credential(from: values, cipher)
   }
 
   private func write(_ row: StoredCredential, _ fingerprints: [Fingerprint], _ open: Open) throws(StoreError) {
-    _ = try open.upsert.run(CredentialRow.values(row))
+    _ = try open.upsert.run(CredentialRow.values(row, cipher))
     for fingerprint in fingerprints {
       _ = try open.remember.run([.blob(fingerprint.bytes), .text(row.name), .integer(now().milliseconds)])
     }

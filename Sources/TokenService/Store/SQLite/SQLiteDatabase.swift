@@ -42,12 +42,12 @@ final class SQLiteDatabase {
 
   /// Runs one statement once.
   @discardableResult
-  func run(_ sql: String, _ values: [SQLiteValue] = []) throws(StoreError) -> [[SQLiteValue]] {
+  func run(_ sql: String, _ values: [StoreValue] = []) throws(StoreError) -> [[StoreValue]] {
     try prepare(sql).run(values)
   }
 
   /// The one value of a pragma or of a query that gives one.
-  func value(_ sql: String) throws(StoreError) -> SQLiteValue { try run(sql).first?.first ?? .null }
+  func value(_ sql: String) throws(StoreError) -> StoreValue { try run(sql).first?.first ?? .null }
 
   /// Runs `body` in one durable transaction: all of it happens or, when it or the commit throws, none.
   func transaction<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {

@@ -3,14 +3,6 @@
 internal import CSQLite
 internal import TokenKit
 
-/// A value of SQLite's types; the tables have no floating-point columns.
-enum SQLiteValue: Equatable {
-  case null
-  case integer(Int64)
-  case text(String)
-  case blob([UInt8])
-}
-
 /// Confined to its database's thread.
 ///
 /// Safety: the statement lives until `deinit`; what columns point to is copied before the next step.
@@ -29,14 +21,14 @@ final class SQLiteStatement {
   deinit { _ = unsafe sqlite3_finalize(statement) }
 
   /// Runs it to its end.
-  func run(_ values: [SQLiteValue]) throws(StoreError) -> [[SQLiteValue]] {
+  func run(_ values: [StoreValue]) throws(StoreError) -> [[StoreValue]] {
     defer {
       // An error of the run has been reported; here it would only come a second time.
       _ = unsafe sqlite3_reset(statement)
       _ = unsafe sqlite3_clear_bindings(statement)
     }
     for (index, value) in values.enumerated() { try bind(value, at: Int32(index + 1)) }
-    var rows: [[SQLiteValue]] = []
+    var rows: [[StoreValue]] = []
     while true {
       switch unsafe sqlite3_step(statement) {
       case SQLITE_ROW: rows.append((0..<(unsafe sqlite3_column_count(statement))).map { column($0) })
@@ -46,7 +38,7 @@ final class SQLiteStatement {
     }
   }
 
-  private func bind(_ value: SQLiteValue, at index: Int32) throws(StoreError) {
+  private func bind(_ value: StoreValue, at index: Int32) throws(StoreError) {
     let code =
       switch value {
       case .null: unsafe sqlite3_bind_null(statement, index)
@@ -59,7 +51,7 @@ final class SQLiteStatement {
     if code != SQLITE_OK { throw database.error(code) }
   }
 
-  private func column(_ index: Int32) -> SQLiteValue {
+  private func column(_ index: Int32) -> StoreValue {
     switch unsafe sqlite3_column_type(statement, index) {
     case SQLITE_INTEGER: .integer(unsafe sqlite3_column_int64(statement, index))
     case SQLITE_TEXT: .text(String(decoding: bytes(index), as: UTF8.self))

@@ -41,7 +41,9 @@ enum SQLiteSchema {
         first_seen INTEGER NOT NULL
       ) STRICT, WITHOUT ROWID
       """,
-    ]
+    ],
+    // Which key has encrypted the row's tokens; NULL: they stand there as they are.
+    ["ALTER TABLE credential ADD COLUMN key_id BLOB"],
   ]
 
   /// Brings a file that was just opened to the newest version.
