@@ -51,8 +51,9 @@ enum PostgresSchema {
   /// - Throws: `unavailable` for tables of a newer gateway, which stay untouched.
   static func prepare(_ connection: PostgresConnection, lock: Int64) throws(PostgresFailure) {
     if try version(connection) == steps.count { return }
+    // Before the transaction, which then sees what the replica before this one has made. A failure closes the connection.
+    try connection.run("SELECT pg_advisory_lock($1)", [.integer(lock)])
     try connection.transaction { () throws(PostgresFailure) in
-      try connection.run("SELECT pg_advisory_xact_lock($1)", [.integer(lock)])
       let version = try version(connection)
       if version == steps.count { return }
       if version == 0 { try connection.run("CREATE TABLE gateway_schema (version integer NOT NULL)") }
@@ -62,6 +63,7 @@ enum PostgresSchema {
       try connection.run("DELETE FROM gateway_schema")
       try connection.run("INSERT INTO gateway_schema (version) VALUES ($1)", [.integer(Int64(steps.count))])
     }
+    try connection.run("SELECT pg_advisory_unlock($1)", [.integer(lock)])
   }
 
   /// 0: there are no tables.

@@ -53,6 +53,7 @@ final class PostgresStore: BlockingStore {
   func load(_ queries: [StoreQuery]) throws(StoreError) -> [StoreRecord] {
     let records = try repeating { (statements) throws(PostgresFailure) in try statements.load(queries) }
     for (query, record) in zip(queries, records) { known[query.name] = record.row?.generation ?? 0 }
+    tellOfNotifications()
     return records
   }
 
@@ -63,6 +64,7 @@ final class PostgresStore: BlockingStore {
     case .superseded(let row): known[row.name] = row.generation
     case .busy: break
     }
+    tellOfNotifications()
     return answer
   }
 
@@ -72,10 +74,15 @@ final class PostgresStore: BlockingStore {
     case .saved: known[save.row.name] = save.row.generation
     case .conflict(let row): known[save.row.name] = row?.generation ?? 0
     }
+    // This write's own notice has come with its answer, and is news no more.
+    tellOfNotifications()
     return answer
   }
 
-  func abandon(_ abandon: StoreAbandon) throws(StoreError) { _ = try perform(.abandon(abandon)) }
+  func abandon(_ abandon: StoreAbandon) throws(StoreError) {
+    _ = try perform(.abandon(abandon))
+    tellOfNotifications()
+  }
 
   func close() throws(StoreError) {
     // What locks there still are go with the connection.
@@ -98,9 +105,7 @@ final class PostgresStore: BlockingStore {
     for _ in 0..<Self.mostAttempts {
       let statements = try connected()
       do throws(PostgresFailure) {
-        let value = try operation(statements)
-        tellOfNotifications()
-        return value
+        return try operation(statements)
       } catch {
         guard error.isConnectionLost else { throw error.error }
         lost(error.error)

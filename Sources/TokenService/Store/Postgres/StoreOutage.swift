@@ -8,6 +8,8 @@ struct StoreOutage {
   /// they fail at once until it is back. Callers are parked for 10 s, by default.
   static let patience: Duration = .seconds(8)
   private static let base: Duration = .milliseconds(50)
+  /// The longest pause between two attempts while operations wait, and after that.
+  private static let capWhileWaiting: Duration = .milliseconds(500)
   private static let cap: Duration = .seconds(5)
 
   /// When it began; nil: there is none.
@@ -22,7 +24,8 @@ struct StoreOutage {
   /// The connection is gone, or could not be made.
   mutating func failed(at now: BootInstant) {
     since = since ?? now
-    let most = min(Self.cap, Self.base * (1 << min(failures, 10)))
+    let cap = isWaiting(at: now) ? Self.capWhileWaiting : Self.cap
+    let most = min(cap, Self.base * (1 << min(failures, 10)))
     failures += 1
     // At least half of it, so that a server that is starting is not asked without a pause.
     retryAt = now + most * (0.5 + 0.5 * random.fraction())

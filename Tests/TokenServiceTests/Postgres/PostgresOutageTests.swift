@@ -1,0 +1,198 @@
+// What a shared store does when its server is stopped, restarted, frozen, slow, newer, or not to be had at all.
+import GatewayTesting
+import Testing
+import TokenKit
+
+@testable import TokenService
+
+@Suite("PostgreSQL store: outages and schemas", .serialized, .timeLimit(.minutes(5)))
+struct PostgresOutageTests {
+  @Test(
+    "A restart of the server is only a delay; a grant under way takes its lock again",
+    arguments: [PostgresServer.Stop.fast, .immediate])
+  func restart(_ how: PostgresServer.Stop) async throws {
+    let server = try await PostgresServer.start()
+    let a = try Replica(server.url(), owner: "a")
+    let b = try Replica(server.url(), owner: "b")
+    #expect(try a.begin(0) == .marked(prior: nil))
+    try await server.restart(how)
+    // While nothing is asked of it, the loop notices and connects again.
+    try a.wait { a.recoveries == 1 }
+    #expect(a.outages == 1)
+    #expect(try b.begin(0) == .busy(retryAfter: ReplicaSession.lockRetry), "the lock of the call in flight")
+    #expect(try a.save(1) == .saved)
+    #expect(try b.begin(1) == .marked(prior: nil))
+    try b.wait { b.recoveries == 1 }
+  }
+
+  @Test("An operation waits for a server that is away for a short while, and LISTEN is on again afterwards")
+  func waiting() async throws {
+    let server = try await PostgresServer.start()
+    let stopped = Latch()
+    let ready = Latch()
+    async let replicas: Void = OwnThread.run {
+      let a = try Replica(server.url(), owner: "a")
+      let b = try Replica(server.url(), owner: "b")
+      #expect(try a.save(1) == .saved)
+      #expect(try b.stored()?.generation == 1)
+      ready.open()
+      stopped.wait()
+      let start = ContinuousClock.now
+      #expect(try a.save(2) == .saved)
+      #expect(ContinuousClock.now - start > .milliseconds(900))
+      try b.wait { b.told == 2 }
+      #expect(try b.stored()?.generation == 2)
+      #expect(try a.save(3) == .saved)
+      try b.wait(within: .seconds(3)) { b.told == 3 }
+    }
+    try await Deadline.wait("the replicas are ready") { ready.isPassed }
+    try await server.stop()
+    stopped.open()
+    try await Task.sleep(for: .seconds(1))
+    try await server.start()
+    try await replicas
+  }
+
+  @Test("A long outage fails operations at once; none of them leaves a lock or a mark behind")
+  func longOutage() async throws {
+    let server = try await PostgresServer.start()
+    let a = try Replica(server.url(), owner: "a")
+    try await server.stop()
+    let start = ContinuousClock.now
+    var error = try StoreFixture.failure { _ = try a.begin(0) }
+    #expect(error.kind == .unavailable)
+    let waited = ContinuousClock.now - start
+    #expect(waited > .seconds(7) && waited < .seconds(15), "\(waited)")
+    let second = ContinuousClock.now
+    error = try StoreFixture.failure { _ = try a.begin(0) }
+    #expect(ContinuousClock.now - second < .seconds(1))
+    #expect(error.message.contains("PostgreSQL"))
+    try await server.start()
+    try a.wait(within: .seconds(15)) { a.recoveries == 1 }
+    let b = try Replica(server.url(), owner: "b")
+    #expect(try b.begin(0) == .marked(prior: nil))
+  }
+
+  @Test("A server that doesn't answer any more is given up after a statement's time and 3 s")
+  func frozen() async throws {
+    let server = try await PostgresServer.start()
+    let frozen = Latch()
+    let ready = Latch()
+    async let replica: Void = OwnThread.run {
+      let a = try Replica(server.url(), owner: "a")
+      ready.open()
+      frozen.wait()
+      let start = ContinuousClock.now
+      #expect(try a.save(1) == .saved)
+      let took = ContinuousClock.now - start
+      #expect(took > .seconds(7) && took < .seconds(25), "\(took)")
+      #expect(a.outages == 1)
+    }
+    try await Deadline.wait("the replica is ready") { ready.isPassed }
+    try await server.freeze(true)
+    frozen.open()
+    try await Task.sleep(for: .seconds(9))
+    try await server.freeze(false)
+    try await replica
+  }
+
+  @Test("A statement that takes too long is cancelled, and the operation fails without a lock")
+  func statementTimeout() async throws {
+    let server = try await PostgresServer.start()
+    let a = try Replica(server.url(), owner: "a")
+    #expect(try a.save(1) == .saved)
+    // Another session has the row.
+    let other = try PostgresConnection(PostgresURL(Secret(server.url())), statementLimit: .seconds(30))
+    try other.run("BEGIN")
+    try other.run("SELECT 1 FROM gateway_credential FOR UPDATE")
+    let start = ContinuousClock.now
+    let error = try StoreFixture.failure { _ = try a.begin(1) }
+    let took = ContinuousClock.now - start
+    #expect(took >= .seconds(5) && took < .seconds(8), "\(took)")
+    #expect(error.message.contains("too long"), "\(error)")
+    try other.run("ROLLBACK")
+    let b = try Replica(server.url(), owner: "b")
+    #expect(try b.begin(1) == .marked(prior: nil))
+    #expect(a.outages == 0)
+  }
+
+  @Test("The tables are made by whoever comes first, also when several come at once")
+  func fromScratch() async throws {
+    let server = try await PostgresServer.start()
+    let url = server.url()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for owner in ["a", "b", "c"] {
+        group.addTask {
+          try await OwnThread.run { _ = try Replica(url, owner: owner).stored() }
+        }
+      }
+      try await group.waitForAll()
+    }
+    #expect(try await server.sql("SELECT version FROM gateway_schema") == "\(PostgresSchema.steps.count)")
+    // In a schema of its own, beside the first.
+    try await server.sql("CREATE SCHEMA second")
+    let second = try Replica(server.url(options: "options=-csearch_path%3Dsecond"), owner: "d")
+    let first = try Replica(url, owner: "e")
+    #expect(try first.begin(0) == .marked(prior: nil))
+    #expect(try second.begin(0) == .marked(prior: nil), "locks of another schema are other locks")
+    #expect(try await server.sql("SELECT count(*) FROM second.gateway_credential") == "1")
+  }
+
+  @Test("Tables of version 1 are brought to the newest with their rows")
+  func fromVersion1() async throws {
+    let server = try await PostgresServer.start()
+    try await server.sql(
+      PostgresSchema.steps[0].joined(separator: ";\n")
+        + """
+        ; CREATE TABLE gateway_schema (version integer NOT NULL); INSERT INTO gateway_schema VALUES (1);
+        INSERT INTO gateway_credential (name, generation, access_token, obtained_at, expires_at, lifetime, refresh_token,
+          access_identity, refresh_identity, changed_at)
+        VALUES ('vinid', 5, 'access-5', 1, 2, 3, 'refresh-5', sha256(''), sha256(''), now())
+        """)
+    let a = try Replica(server.url(), owner: "a")
+    #expect(try await server.sql("SELECT version FROM gateway_schema") == "\(PostgresSchema.steps.count)")
+    let row = try #require(try a.stored())
+    #expect(row.generation == 5)
+    #expect(row.refreshToken == Secret("refresh-5"))
+    #expect(try a.begin(5) == .marked(prior: nil))
+  }
+
+  @Test("Tables of a newer gateway are a clear error, and stay as they are")
+  func newer() async throws {
+    let server = try await PostgresServer.start()
+    _ = try Replica(server.url(), owner: "a")
+    try await server.sql("UPDATE gateway_schema SET version = 99")
+    let error = try StoreFixture.failure { _ = try Replica(server.url(), owner: "b", waitingAtMost: .seconds(20)) }
+    #expect(error.kind == .unavailable)
+    #expect(error.message.contains("schema version 99"), "\(error)")
+    #expect(try await server.sql("SELECT version FROM gateway_schema") == "99")
+  }
+
+  @Test("At start: a wrong password, no such database, no server; none prints a part of the password")
+  func unreachable() async throws {
+    let server = try await PostgresServer.start()
+    let start = ContinuousClock.now
+    for (url, expected) in [
+      (server.tcpURL(password: "made-up-wrong"), "password authentication failed"),
+      (server.tcpURL(database: "none"), "database \"none\" does not exist"),
+    ] {
+      let error = try StoreFixture.failure { _ = try Replica(url, owner: "a", waitingAtMost: .seconds(20)) }
+      #expect(error.message.contains(expected), "\(error)")
+      #expect(!error.message.contains("made-up"), "\(error)")
+    }
+    #expect(ContinuousClock.now - start < .seconds(15), "it waited for what does not change")
+    let url = server.tcpURL()
+    try await server.stop()
+    let error = try StoreFixture.failure { _ = try Replica(url, owner: "a") }
+    #expect(error.message.contains("Connection refused"), "\(error)")
+    #expect(!error.message.contains("made-up"), "\(error)")
+    // A server that is only late is waited for.
+    async let late: Void = OwnThread.run {
+      let late = try Replica(url, owner: "a", waitingAtMost: .seconds(30))
+      #expect(try late.stored() == nil)
+    }
+    try await Task.sleep(for: .seconds(1))
+    try await server.start()
+    try await late
+  }
+}
