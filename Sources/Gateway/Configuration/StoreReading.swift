@@ -48,7 +48,12 @@ struct StoreReading {
     }
     guard let text = settings.secret("url") else { return none }
     do throws(PostgresURL.Malformed) {
-      return .postgres(try PostgresURL(text))
+      let url = try PostgresURL(text)
+      if url.trustsTheNetwork {
+        settings.warn(
+          "url", "does not check who the server is, and tokens may cross the network in clear: add sslmode=verify-full")
+      }
+      return .postgres(url)
     } catch {
       settings.reject("url", error.message)
       return none

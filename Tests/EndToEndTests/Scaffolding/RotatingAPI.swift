@@ -194,6 +194,11 @@ struct RotatingServer: Sendable {
     }
   }
 
+  /// The sandbox takes that long over each call from now on, after it has rotated.
+  func answerLate(by delay: Duration) {
+    if case .sandbox(let sandbox) = backend { sandbox.change(.vinid) { $0.latencyAfter = delay } }
+  }
+
   /// Calls are processed from now on, but not answered before `release`; the sandbox answers after 5 s at the latest.
   func keepAnswersBack() async throws {
     switch backend {

@@ -14,7 +14,9 @@ struct StoreReadingTests {
   private func read(_ members: [String: JSONValue]) -> (store: StoreConfiguration, problems: [String]) {
     let problems = SettingsProblems()
     let environment = [
-      "URL": "postgres://gateway:hunter2@db/gateway", "KEY": Self.key, "OLD": Self.other, "BAD": "hunter2",
+      "URL": "postgres://gateway:hunter2@db/gateway?sslmode=verify-full", "KEY": Self.key, "OLD": Self.other,
+      "BAD": "hunter2",
+      "OPEN": "postgres://gateway:hunter2@db/gateway",
     ]
     let secrets = SecretResolver(environment: environment, directory: "/nowhere")
     let settings = SettingsReader(path: "store", members: members, problems: problems, secrets: secrets)
@@ -26,7 +28,7 @@ struct StoreReadingTests {
 
   @Test("Both kinds, with and without keys")
   func good() throws {
-    let url = try PostgresURL(Secret("postgres://gateway:hunter2@db/gateway"))
+    let url = try PostgresURL(Secret("postgres://gateway:hunter2@db/gateway?sslmode=verify-full"))
     for keys in [
       [:], ["encryption_key": env("KEY")], ["encryption_key": env("KEY"), "encryption_key_previous": env("OLD")],
     ] {
@@ -54,6 +56,11 @@ struct StoreReadingTests {
         "error store.url: belongs to \"kind\": \"postgres\"; an SQLite store has a \"path\""
       ),
       (postgres.merging(["url": env("BAD")]) { $1 }, "error store.url: must begin with postgres://"),
+      (
+        postgres.merging(["url": env("OPEN")]) { $1 },
+        "warning store.url: does not check who the server is, and tokens may cross the network in clear: add "
+          + "sslmode=verify-full"
+      ),
       (postgres.merging(["url": env("NONE")]) { $1 }, "error store.url: environment variable NONE is not set"),
       (
         sqlite.merging(["encryption_key": env("BAD")]) { $1 },

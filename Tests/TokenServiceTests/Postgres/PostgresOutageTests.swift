@@ -1,4 +1,5 @@
 // What a shared store does when its server is stopped, restarted, frozen, slow, newer, or not to be had at all.
+import EventLoop
 import GatewayTesting
 import Testing
 import TokenKit
@@ -194,5 +195,55 @@ struct PostgresOutageTests {
     try await Task.sleep(for: .seconds(1))
     try await server.start()
     try await late
+  }
+
+  @Test("A server that accepts and says nothing: an error when the connect time-out of the URL is over")
+  func connectTimeout() throws {
+    let silent = try Socket.listen(on: .ipv4(0x7f00_0001, port: 0))
+    defer { Socket.close(silent) }
+    let url = "postgres://gateway@\(try Socket.localAddress(silent))/x?connect_timeout=2&sslmode=disable"
+    let start = ContinuousClock.now
+    let error = try StoreFixture.failure { _ = try Replica(url, owner: "a") }
+    let took = ContinuousClock.now - start
+    #expect(error.message.contains("timeout expired"), "\(error)")
+    #expect(took > .seconds(1) && took < .seconds(10), "\(took)")
+  }
+
+  @Test("A grant that sends no refresh token is not held up by an outage")
+  func unspending() async throws {
+    let server = try await PostgresServer.start()
+    let a = try Replica(server.url(), owner: "a")
+    try await server.stop()
+    var row = try PostgresFixture.row(0)
+    row.mark = InFlightMark(owner: "a", generation: 0, time: WallTime(milliseconds: 1), fingerprint: nil)
+    let start = ContinuousClock.now
+    let error = try StoreFixture.failure {
+      _ = try a.store.begin(StoreBegin(row: row, expected: 0, fingerprints: []))
+    }
+    #expect(error.kind == .unavailable)
+    #expect(ContinuousClock.now - start < .seconds(4))
+  }
+
+  @Test("Connecting again: in pauses that grow to half a second while operations wait, and to 5 s after that")
+  func backoff() {
+    var outage = StoreOutage(randomSeed: 3)
+    let start = BootInstant(nanoseconds: 1_000_000_000)
+    var now = start
+    #expect(outage.isWaiting(at: now))
+    #expect(outage.ended(at: now) == nil)
+    var pauses: [Duration] = []
+    for _ in 0..<40 {
+      outage.failed(at: now)
+      #expect(outage.isWaiting(at: now) == (now - start < StoreOutage.patience))
+      pauses.append(outage.retryAt - now)
+      now = outage.retryAt
+    }
+    #expect(pauses.allSatisfy { $0 >= .milliseconds(25) && $0 <= .seconds(5) })
+    #expect(pauses[0] <= .milliseconds(50))
+    #expect(pauses.prefix(10).allSatisfy { $0 <= .milliseconds(500) })
+    #expect((pauses.last ?? .zero) >= .milliseconds(2500))
+    #expect(outage.ended(at: now) == now - start)
+    outage.failed(at: now)
+    #expect(outage.retryAt - now <= .milliseconds(50))
   }
 }

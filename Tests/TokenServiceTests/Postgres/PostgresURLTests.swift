@@ -32,4 +32,19 @@ struct PostgresURLTests {
       #expect(!error.message.contains("ter2"))
     }
   }
+
+  @Test("Another machine needs a checked certificate; this one needs none")
+  func network() throws {
+    for (url, isOpen) in [
+      ("postgres://gateway@db/x", true), ("postgres://gateway@db:5432/x?sslmode=require", true),
+      ("postgres://gateway@db/x?sslmode=verify-full", false), ("postgres://gateway@db/x?a=b&sslmode=verify-ca", false),
+      ("postgres://gateway@127.0.0.1:5432/x", false), ("postgres://gateway@localhost/x", false),
+      ("postgres://gateway@[::1]:5432/x", false), ("postgres://gateway@[2001:db8::1]/x", true),
+      ("postgres://gateway@localhost,db/x", true), ("postgres:///x", false), ("postgres://", false),
+      ("postgres:///x?host=%2Frun%2Fpostgresql", false), ("postgres://gateway@localhost/x?host=db", true),
+      ("postgres://gateway@/x?host=/run/postgresql", false),
+    ] {
+      #expect(try PostgresURL(Secret(url)).trustsTheNetwork == isOpen, "\(url)")
+    }
+  }
 }

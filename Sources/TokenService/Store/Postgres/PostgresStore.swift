@@ -33,14 +33,16 @@ final class PostgresStore: BlockingStore {
     self.cipher = cipher
     outage = StoreOutage(randomSeed: .random(in: .min ... .max))
     let deadline = Self.now + limit
+    var refusals = 0
     while true {
       do throws(PostgresFailure) {
         try connect()
         return
       } catch {
-        guard error.isConnectionLost, Self.now < deadline, PostgresConnection.mayComeBack(url) else {
-          throw error.error
-        }
+        guard error.isConnectionLost, Self.now < deadline else { throw error.error }
+        // It may have come up between the refusal and the question: only a second refusal counts.
+        refusals = PostgresConnection.mayComeBack(url) ? 0 : refusals + 1
+        if refusals == 2 { throw error.error }
         DescriptorWait.pause(outage.retryAt - Self.now)
       }
     }
@@ -58,7 +60,9 @@ final class PostgresStore: BlockingStore {
   }
 
   func begin(_ begin: StoreBegin) throws(StoreError) -> StoreBeginAnswer {
-    guard case .begun(let answer) = try perform(.begin(begin)) else { throw Self.confused }
+    // A grant that sends no refresh token may go out without a mark: it isn't held up by an outage.
+    let spends = begin.row.mark?.fingerprint != nil
+    guard case .begun(let answer) = try perform(.begin(begin), waits: spends) else { throw Self.confused }
     switch answer {
     case .marked: known[begin.row.name] = begin.row.generation
     case .superseded(let row): known[row.name] = row.generation
@@ -93,17 +97,17 @@ final class PostgresStore: BlockingStore {
 
   private static let confused = StoreError(.unavailable, "PostgreSQL: an operation had another one's answer")
 
-  private func perform(_ request: ReplicaRequest) throws(StoreError) -> ReplicaAnswer {
-    try repeating { (statements) throws(PostgresFailure) in try run(request, statements) }
+  private func perform(_ request: ReplicaRequest, waits: Bool = true) throws(StoreError) -> ReplicaAnswer {
+    try repeating(waits: waits) { (statements) throws(PostgresFailure) in try run(request, statements) }
   }
 
   /// Carries an operation out; on another connection if the one at hand proves to be gone. Operations may be repeated:
   /// what had happened already changes nothing.
   private func repeating<Value>(
-    _ operation: (PostgresStatements) throws(PostgresFailure) -> Value
+    waits: Bool = true, _ operation: (PostgresStatements) throws(PostgresFailure) -> Value
   ) throws(StoreError) -> Value {
     for _ in 0..<Self.mostAttempts {
-      let statements = try connected()
+      let statements = try connected(waits: waits)
       do throws(PostgresFailure) {
         return try operation(statements)
       } catch {
@@ -169,17 +173,17 @@ final class PostgresStore: BlockingStore {
     }
   }
 
-  /// The connection, made anew if need be. Waits while the outage is young.
-  private func connected() throws(StoreError) -> PostgresStatements {
+  /// The connection, made anew if need be. Waits while the outage is young, if it may wait at all.
+  private func connected(waits: Bool) throws(StoreError) -> PostgresStatements {
     while true {
       if let statements { return statements }
       let now = Self.now
       if now < outage.retryAt {
-        guard outage.isWaiting(at: now) else { throw lastError }
+        guard waits, outage.isWaiting(at: now) else { throw lastError }
         DescriptorWait.pause(outage.retryAt - now)
       }
       do throws(PostgresFailure) { try connect() } catch {
-        if !outage.isWaiting(at: Self.now) { throw error.error }
+        if !waits || !outage.isWaiting(at: Self.now) { throw error.error }
       }
     }
   }

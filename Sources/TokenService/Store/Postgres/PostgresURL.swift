@@ -35,6 +35,36 @@ package struct PostgresURL: Sendable, Equatable {
     }
   }
 
+  /// Whether tokens may cross a network in clear, or to somebody who only claims to be the server: the host is another
+  /// machine, and `sslmode` (libpq's default is `prefer`) checks nothing.
+  package var trustsTheNetwork: Bool {
+    let rest = text.reveal().split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false).last ?? ""
+    let parts = rest.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+    let authority = (parts.first ?? "").prefix { $0 != "/" }
+    let host = authority.split(separator: "@", omittingEmptySubsequences: false).last ?? ""
+    var hosts = host.split(separator: ",").map { Self.host(of: String($0)) }
+    var mode: Substring = "prefer"
+    for parameter in (parts.count > 1 ? parts[1] : "").split(separator: "&") {
+      if parameter.hasPrefix("sslmode=") { mode = parameter.dropFirst(8) }
+      for key in ["host=", "hostaddr="] where parameter.hasPrefix(key) {
+        hosts = parameter.dropFirst(key.count).split(separator: ",").map(String.init)
+      }
+    }
+    let isRemote = hosts.contains { host in
+      let isLocal =
+        host.hasPrefix("%2F") || host.hasPrefix("%2f") || host.hasPrefix("/") || host.hasPrefix("127.")
+        || host == "localhost" || host == "[::1]" || host == "::1"
+      return !isLocal
+    }
+    return isRemote && mode != "verify-full" && mode != "verify-ca"
+  }
+
+  /// Without the port.
+  private static func host(of text: String) -> String {
+    if text.hasPrefix("["), let end = text.firstIndex(of: "]") { return String(text[...end]) }
+    return String(text.prefix { $0 != ":" })
+  }
+
   private static let encoding =
     "is ambiguous: in user and password write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25"
 

@@ -19,6 +19,15 @@ final class ReplicaUnderTest: Sendable {
     self.environment = environment
   }
 
+  /// Whether its log says that a grant is out.
+  var isInCall: Bool {
+    guard let lines = try? gateway.log.split(separator: "\n") else { return false }
+    let last = lines.last { line in
+      ["\"grant sent\"", "\"token refreshed\"", "\"grant failed\""].contains { line.contains($0) }
+    }
+    return last?.contains("\"grant sent\"") ?? false
+  }
+
   func start() async throws { try await gateway.start(environment: environment) }
 
   /// Callers from now on.
@@ -107,4 +116,25 @@ final class ReplicaRig: Sendable {
   }
 
   var stores: String { get async throws { try await database.sql("SELECT * FROM gateway_credential") } }
+}
+
+extension GatewayUnderTest {
+  /// When, in milliseconds of the day, it made or adopted the pair of a generation, as its log says.
+  var leaseEvents: (made: [Int: Int], adopted: [Int: Int]) {
+    var events: (made: [Int: Int], adopted: [Int: Int]) = ([:], [:])
+    for line in allLogs.split(separator: "\n") {
+      guard let json = JSONValue.parse(Array(line.utf8)), let time = json["time"]?.text?.dropFirst(11).dropLast(),
+        let generation = json["generation"]?.text.flatMap({ Int($0) }) ?? json["generation"]?.int
+      else { continue }
+      let parts = time.split { ":.".contains($0) }.compactMap { Int($0) }
+      guard parts.count == 4 else { continue }
+      let milliseconds = ((parts[0] * 60 + parts[1]) * 60 + parts[2]) * 1000 + parts[3]
+      switch json["message"]?.text {
+      case "token refreshed": events.made[generation] = milliseconds
+      case "newer pair adopted from the store": events.adopted[generation] = milliseconds
+      default: break
+      }
+    }
+    return events
+  }
 }

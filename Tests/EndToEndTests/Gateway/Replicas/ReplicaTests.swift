@@ -13,16 +13,28 @@ import TokenKit
 
   @Test func replicasKilledAtRandomLoseNoRequestOfTheOthersWithAGraceWindow() async throws {
     let rig = try await ReplicaRig(lifetime: Self.lifetime, grace: 30)
+    rig.server.answerLate(by: .milliseconds(200))
     try rig.beginLoad()
     let start = ContinuousClock.now
     var random = RandomSource(seed: 7)
     var restarts = [0.3, 0.7].map { start + Self.time * $0 }[...]
-    var kills = 0
+    var (kills, inCall) = (0, 0)
     while ContinuousClock.now - start < Self.time {
       try await Task.sleep(for: .milliseconds(500 + Int(random.next() % 3000)))
-      let victim = rig.replicas[Int(random.next() % 3)]
+      var victim = rig.replicas[Int(random.next() % 3)]
+      if kills % 3 == 1 {
+        // Chance alone seldom hits a call.
+        var caller: ReplicaUnderTest?
+        try await Deadline.wait("a call is in flight", within: .seconds(60)) {
+          caller = rig.replicas.first(where: \.isInCall)
+          return caller != nil
+        }
+        victim = try #require(caller)
+      }
+      if victim.isInCall { inCall += 1 }
       let pause = Duration.milliseconds(Int(random.next() % 1500))
-      async let killed: Void = victim.killAndStart(after: pause)
+      let target = victim
+      async let killed: Void = target.killAndStart(after: pause)
       if let next = restarts.first, ContinuousClock.now > next {
         restarts.removeFirst()
         try await rig.database.restart(restarts.isEmpty ? .immediate : .fast)
@@ -36,7 +48,10 @@ import TokenKit
     try await rig.stop()
     let tally = try await rig.server.tally()
     let resent = tally.tokens.count - Set(tally.tokens).count
-    print("grace 30 s: \(requests) requests, \(kills) kills, \(tally.tokens.count) token calls, \(resent) re-sent")
+    print(
+      "grace 30 s: \(requests) requests, \(kills) kills, \(inCall) in a call, \(tally.tokens.count) token calls, "
+        + "\(resent) re-sent")
+    #expect(inCall > 0)
     // Only a call that a kill cut off is made again; a call's own retry may be cut off too.
     #expect(resent <= kills, "\(tally.tokens.count) calls, \(kills) kills")
     #expect(tally.tokens.count <= Int(took / .seconds(1.5)) + 2 + kills, "\(tally.tokens.count) calls in \(took)")
@@ -44,6 +59,7 @@ import TokenKit
 
   @Test func aStrictServerSeesNoTokenTwiceWhenReplicasAreKilledBetweenCalls() async throws {
     let rig = try await ReplicaRig(lifetime: Self.lifetime, grace: 0)
+    rig.server.answerLate(by: .milliseconds(100))
     try rig.beginLoad()
     let start = ContinuousClock.now
     var random = RandomSource(seed: 11)
@@ -79,6 +95,24 @@ import TokenKit
     #expect(tally.spent == 0 && tally.areAllDifferent && tally.granted == tally.tokens.count, "\(tally)")
     #expect(tally.tokens.count <= Int(took / .seconds(1.5)) + 2, "\(tally.tokens.count) calls in \(took)")
     #expect(tally.tokens.count >= Int(took / .seconds(4)), "\(tally.tokens.count) calls in \(took)")
+  }
+
+  @Test func theOtherReplicasHaveANewLeaseWithinASecond() async throws {
+    let rig = try await ReplicaRig(lifetime: 4, grace: 0)
+    for replica in rig.replicas { try await replica.gateway.waitForGeneration(5) }
+    let events = rig.replicas.map { $0.gateway.leaseEvents }
+    var delays: [Int] = []
+    for generation in 2...4 {
+      let made = try #require(events.compactMap { $0.made[generation] }.first, "\(events)")
+      let adopted = events.compactMap { $0.adopted[generation] }
+      #expect(adopted.count == 2, "generation \(generation): \(events)")
+      delays += adopted.map { $0 - made }
+    }
+    print("a new lease reached the other replicas after \(delays.sorted()) ms")
+    #expect(delays.allSatisfy { $0 < 1000 })
+    try await rig.stop()
+    let tally = try await rig.server.tally()
+    #expect(tally.spent == 0 && tally.areAllDifferent, "\(tally)")
   }
 
   @Test func withoutTheStoreLeasesServeToTheirEndAndNoRefreshTokenIsSent() async throws {
