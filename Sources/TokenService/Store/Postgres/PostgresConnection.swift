@@ -18,7 +18,9 @@ final class PostgresConnection {
     self.statementLimit = statementLimit
     unsafe handle = Self.withParameters(url) { unsafe PQconnectdbParams($0, $1, 1) }
     guard unsafe PQstatus(handle) == CONNECTION_OK else {
-      let text = unsafe String(cString: PQerrorMessage(handle)).split(separator: "\n").joined(separator: ", ")
+      // Its second line is a hint that begins with a tab.
+      let lines = unsafe String(cString: PQerrorMessage(handle)).split { $0 == "\n" || $0 == "\t" }
+      let text = lines.joined(separator: " ")
       close()
       throw .lost(text.isEmpty ? "no connection" : text)
     }
