@@ -116,12 +116,12 @@ import TokenKit
   }
 
   @Test func withoutTheStoreLeasesServeToTheirEndAndNoRefreshTokenIsSent() async throws {
-    let rig = try await ReplicaRig(lifetime: 8, grace: 0)
+    let rig = try await ReplicaRig(lifetime: 20, grace: 0)
     try await rig.database.stop()
     let calls = try await rig.server.tally().tokens.count
     let start = ContinuousClock.now
     try rig.beginLoad(callers: 1)
-    // Half of the lifetime: nobody notices.
+    // Before the refresh ahead: nobody notices.
     try await Task.sleep(for: .seconds(3))
     _ = try await rig.endLoad()
     // Beyond the end of the lease: refused, but not by a call that nobody could have stored.
