@@ -89,6 +89,8 @@ let package = Package(
     tests("GatewayTests", ["Gateway", "GatewayTesting"] + providers),
     tests(
       "EndToEndTests", ["GatewayTesting", "EventLoop", "TokenKit", "gateway", "gateway-sandbox"],
-      exclude: ["TokenServer", "TLSOrigin", "Varnishtest", "HTTPRules/h11_origin.py", "HTTPRules/raw_origin.py"]),
+      exclude: [
+        "TokenServer", "TLSOrigin", "Counting", "Varnishtest", "HTTPRules/h11_origin.py", "HTTPRules/raw_origin.py",
+      ]),
   ]
 )

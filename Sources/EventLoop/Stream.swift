@@ -180,7 +180,7 @@ package final class Stream: EventHandler, Runnable {
     var budget = EventLoop.scratchSize
     while isReadReady, !isPaused, !isClosed, !isEndDelivered, let delegate {
       if budget <= 0 { return queue() }
-      let limit = readLimit
+      let limit = min(readLimit, budget)
       switch unsafe Socket.read(fd, into: UnsafeMutableRawBufferPointer(rebasing: loop.scratch[..<limit])) {
       case .bytes(let count):
         budget -= count

@@ -9,6 +9,7 @@ struct DataPlanePlan: Sendable {
   let plans: [RoutePlan]
   let listeners: [ListenerPlan]
   let targets: [UpstreamTarget]
+  /// In the process; for each target.
   let upstreamConnections: [Int]
 
   /// - Throws: what is wrong with a file of certificate authorities.
@@ -28,7 +29,7 @@ struct DataPlanePlan: Sendable {
         upstreams.append(place)
         if places.updateValue(place, forKey: key) != nil { continue }
         targets.append(try Self.target(origin, route, configuration))
-        limits.append(Self.share(of: route.limits.upstreamConnections, configuration.workers))
+        limits.append(route.limits.upstreamConnections)
       }
       plans.append(Self.plan(UInt32(index), route, upstreams: upstreams, configuration))
     }

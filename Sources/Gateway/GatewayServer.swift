@@ -95,7 +95,7 @@ package enum GatewayServer {
     // 0: the limit is not known.
     if descriptors == 0 { return configuration.limits.connections }
     let available = Int(clamping: descriptors)
-    let upstream = plan.upstreamConnections.reduce(0) { $0 + $1 * configuration.workers }
+    let upstream = plan.upstreamConnections.reduce(0, +)
     let own = 16 + 8 * configuration.workers
     return min(configuration.limits.connections, max(1, available - own - min(upstream, available / 4)))
   }
@@ -107,12 +107,13 @@ package enum GatewayServer {
     let forwarding = Forwarding(sendsVia: configuration.via, trustedProxies: configuration.trustedProxies)
     let memory = ReplayMemory(limit: configuration.limits.replayMemory)
     let loads = mailboxes.map { _ in WorkerLoad() }
+    let places = ProcessLimit(connections)
     let leases = SharedLeaseState(credentials: configuration.credentials.count, parked: configuration.limits.parked)
     return mailboxes.indices.map { index in
       WorkerContext(
         index: index, configuration: configuration, forwarding: forwarding,
         leases: leases,
-        connectionLimit: connections, replayMemory: memory, loads: loads,
+        connections: places, replayMemory: memory, loads: loads,
         mailboxes: mailboxes, control: control)
     }
   }

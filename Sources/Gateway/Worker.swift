@@ -12,11 +12,21 @@ enum WorkerMessage: Sendable {
   case hold(credential: Int, ticket: UInt64)
   case release(credential: Int)
   case addresses(Result<[SocketAddress], GatewayError>, upstream: Int)
-  case adopt(fd: Int32, peer: SocketAddress, listener: Int)
+  /// A connection whose place in `limits.connections` is taken.
+  case adopt(Arrival)
+  /// A connection for which there is no place, unless this loop or one behind it has an idle one to close.
+  case makeRoom(Arrival, asked: Int)
   /// Take no new connections and finish what is going on.
   case drain
   /// The time for that is over.
   case abort
+}
+
+/// A new connection with a caller. Whoever has it owns the descriptor.
+struct Arrival: Sendable {
+  var fd: Int32
+  var peer: SocketAddress
+  var listener: Int
 }
 
 /// What a data loop tells the control loop.
@@ -41,7 +51,8 @@ struct WorkerContext: Sendable {
   let configuration: GatewayConfiguration
   let forwarding: Forwarding
   let leases: SharedLeaseState
-  let connectionLimit: Int
+  /// Downstream connections.
+  let connections: ProcessLimit
   let replayMemory: ReplayMemory
   let loads: [WorkerLoad]
   let mailboxes: [Mailbox<WorkerMessage>]
@@ -71,6 +82,8 @@ final class Worker {
   let leases: LeaseCache
   private(set) var pools: [UpstreamPool] = []
   private(set) var isDraining = false
+  private var isAborted = false
+  private var isAdmitting = false
   var counters = Counters()
 
   // Parsed into by every connection of the loop, one at a time.
@@ -80,7 +93,7 @@ final class Worker {
 
   private var listeners: [Listener] = []
   private var receiver: Mailbox<WorkerMessage>.Receiver?
-  private var connections: [ObjectIdentifier: HTTP1Downstream] = [:]
+  private var connections = ConnectionTable<HTTP1Downstream>()
   private var spareExchanges: [Exchange] = []
   private let idPrefix = Array("\(String(UInt64.random(in: .min ... .max), radix: 16))-".utf8)
   private var nextID: UInt64 = 0
@@ -100,15 +113,24 @@ final class Worker {
     leases = LeaseCache(loop, credentials: context.configuration.credentials.count, context.leases) {
       control.send(.lease($1, credential: $0, worker: index))
     }
-    pools = zip(plan.targets, plan.upstreamConnections).map { UpstreamPool(self, $0, limit: $1) }
+    pools = zip(plan.targets, plan.upstreamConnections).map { UpstreamPool(self, $0, limit: share(of: $1)) }
     receiver = try context.mailboxes[index].attach(to: loop) { [unowned self] in receive($0) }
+  }
+
+  /// This loop's part of a limit of the process, and at least 1: a loop without a connection could serve nobody.
+  private func share(of limit: Int) -> Int {
+    let (each, rest) = limit.quotientAndRemainder(dividingBy: context.mailboxes.count)
+    return max(1, each + (context.index < rest ? 1 : 0))
   }
 
   /// Turns until the drain is over.
   func run(listening: [Int32]) throws(SystemError) {
     for (plan, fd) in zip(plan.listeners, listening) {
       listeners.append(
-        try Listener(loop, fd: fd) { [unowned self] connection, peer in accept(connection, peer, plan.index) })
+        try Listener(loop, fd: fd) { [unowned self] connection, peer in
+          counters.accepted += 1
+          admit(Arrival(fd: connection, peer: peer, listener: plan.index), asked: 0)
+        })
     }
     try loop.run()
   }
@@ -123,59 +145,91 @@ final class Worker {
       context.control.send(.holding(ticket: ticket))
     case .release(let credential): leases.release(credential)
     case .addresses(let result, let upstream): pools[upstream].update(result)
-    case .adopt(let fd, let peer, let listener): adopt(fd, peer, listener)
+    case .adopt(let arrival): adopt(arrival)
+    case .makeRoom(let arrival, let asked): admit(arrival, asked: asked)
     case .drain: drain()
     case .abort: abort()
     }
+    // It may have been the message that the end was waiting for.
+    if isDraining { finishIfDrained() }
   }
 
   // MARK: Connections
 
-  /// A connection goes to the loop that has clearly fewer.
-  private func accept(_ fd: Int32, _ peer: SocketAddress, _ listener: Int) {
-    counters.accepted += 1
-    var total = 0
+  /// A connection goes to the loop that has clearly fewer. At the limit an idle one of any loop makes room for it.
+  /// - Parameter asked: how many loops had none before this one.
+  private func admit(_ arrival: Arrival, asked: Int) {
+    // An idle connection that is closed for it may be the last one that the end of the drain waits for.
+    isAdmitting = true
+    defer { isAdmitting = false }
+    while !context.connections.take() {
+      if !closeOneIdle() { return passOn(arrival, asked: asked + 1) }
+    }
     var least = context.index
     var leastCount = context.loads[least].connections.load(ordering: .relaxed)
     let own = leastCount
     for (index, load) in context.loads.enumerated() {
       let count = load.connections.load(ordering: .relaxed)
-      total += count
       if count < leastCount {
         least = index
         leastCount = count
       }
     }
-    if total >= context.connectionLimit, !closeOneIdle() { return shed(fd) }
-    // Who is drained already would not take it.
-    if own - leastCount > 8, least != context.index, !isDraining {
+    if asked == 0, own - leastCount > 8 {
       context.loads[least].connections.add(1, ordering: .relaxed)
-      return context.mailboxes[least].send(.adopt(fd: fd, peer: peer, listener: listener))
+      if context.mailboxes[least].send(.adopt(arrival)) { return }
+      // It has drained already.
+      context.loads[least].connections.subtract(1, ordering: .relaxed)
     }
     context.loads[context.index].connections.add(1, ordering: .relaxed)
-    adopt(fd, peer, listener)
+    adopt(arrival)
   }
 
-  private func adopt(_ fd: Int32, _ peer: SocketAddress, _ listener: Int) {
-    Socket.disableNagle(fd)
+  private func passOn(_ arrival: Arrival, asked: Int) {
+    for step in asked..<max(asked, context.mailboxes.count) {
+      let next = (context.index + 1 + step - asked) % context.mailboxes.count
+      if context.mailboxes[next].send(.makeRoom(arrival, asked: step)) { return }
+    }
+    shed(arrival.fd)
+  }
+
+  private func adopt(_ arrival: Arrival) {
+    if isAborted { return refuse(arrival) }
+    Socket.disableNagle(arrival.fd)
     do throws(SystemError) {
-      let stream = try Stream(loop, connected: fd)
-      let connection = HTTP1Downstream(self, stream, plan.listeners[listener], peer: peer)
-      connections[ObjectIdentifier(connection)] = connection
+      let stream = try Stream(loop, connected: arrival.fd)
+      mayBeIdle(
+        connections.insert {
+          HTTP1Downstream(self, stream, plan.listeners[arrival.listener], peer: arrival.peer, place: $0)
+        })
     } catch {
-      // Out of memory for the registration: this caller sees its connection closed.
-      Socket.close(fd)
-      context.loads[context.index].connections.subtract(1, ordering: .relaxed)
-      counters.shed += 1
+      // Out of memory for the registration.
+      refuse(arrival)
     }
   }
 
   /// Closes a caller's connection on which nothing has gone on since that time. False when there is none.
   func closeOneIdle(since time: Int64 = .max) -> Bool {
-    guard let idle = connections.values.first(where: { $0.isIdle && $0.idleSince <= time }) else { return false }
-    idle.closeIfIdle()
-    return true
+    for _ in 0..<connections.count {
+      guard let idle = connections.popIdle(where: { $0.isIdle }) else { return false }
+      if idle.idleSince <= time {
+        idle.closeIfIdle()
+        return true
+      }
+      mayBeIdle(idle)
+    }
+    return false
   }
+
+  /// This caller sees its connection closed.
+  private func refuse(_ arrival: Arrival) {
+    counters.shed += 1
+    Socket.close(arrival.fd)
+    leave()
+  }
+
+  /// The connection is asked first when one has to make room.
+  func mayBeIdle(_ connection: HTTP1Downstream) { connections.list(connection.place) }
 
   /// Says why before it closes; a caller that does not read at once loses the answer, which is all that it loses.
   private func shed(_ fd: Int32) {
@@ -187,9 +241,14 @@ final class Worker {
   }
 
   func closed(_ connection: HTTP1Downstream) {
-    connections[ObjectIdentifier(connection)] = nil
-    context.loads[context.index].connections.subtract(1, ordering: .relaxed)
+    connections.remove(connection.place)
+    leave()
     if isDraining { finishIfDrained() }
+  }
+
+  private func leave() {
+    context.loads[context.index].connections.subtract(1, ordering: .relaxed)
+    context.connections.giveBack()
   }
 
   // MARK: Exchanges
@@ -228,7 +287,7 @@ final class Worker {
     // Callers with a request on its way get it answered with `Connection: close`; who sends nothing for a moment has
     // none on its way.
     drainTimer = DrainSweep(loop) { [unowned self] in
-      for connection in Array(connections.values) { connection.closeIfIdle() }
+      for connection in connections.all { connection.closeIfIdle() }
       finishIfDrained()
       return !connections.isEmpty
     }
@@ -236,13 +295,14 @@ final class Worker {
   }
 
   private func abort() {
-    for connection in Array(connections.values) { connection.abort() }
+    isAborted = true
+    for connection in connections.all { connection.abort() }
     finishIfDrained()
   }
 
   private func finishIfDrained() {
-    guard connections.isEmpty, let receiver else { return }
-    receiver.detach()
+    // A connection may be among the messages.
+    guard connections.isEmpty, !isAdmitting, let receiver, receiver.detachIfEmpty() else { return }
     self.receiver = nil
     drainTimer?.cancel()
     for pool in pools { pool.close() }
@@ -251,31 +311,5 @@ final class Worker {
     spareExchanges.removeAll()
     context.control.send(.drained(worker: context.index))
     loop.stop()
-  }
-}
-
-/// Repeats a sweep over idle connections while a loop drains.
-private final class DrainSweep: TimerHandler {
-  private static let pause: Int64 = 500_000_000
-
-  private let loop: EventLoop
-  private let sweep: () -> Bool
-  private var timer: TimerWheel.Timer?
-
-  init(_ loop: EventLoop, _ sweep: @escaping () -> Bool) {
-    self.loop = loop
-    self.sweep = sweep
-    let timer = loop.timers.make(self)
-    self.timer = timer
-    loop.timers.schedule(timer, at: loop.now + Self.pause)
-  }
-
-  func timerFired(_ timer: TimerWheel.Timer) {
-    if sweep() { loop.timers.schedule(timer, at: loop.now + Self.pause) }
-  }
-
-  func cancel() {
-    if let timer { loop.timers.release(timer) }
-    timer = nil
   }
 }

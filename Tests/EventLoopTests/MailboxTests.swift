@@ -54,4 +54,35 @@ import Testing
     try test.settle()
     #expect(received == [0])
   }
+
+  @Test("Whoever sends to a mailbox that nobody reads any more keeps the message")
+  func closed() throws {
+    let mailbox = try Mailbox<Int>()
+    let test = try TestLoop()
+    let receiver = try mailbox.attach(to: test.loop) { _ in }
+    #expect(mailbox.send(1))
+    receiver.detach()
+    #expect(!mailbox.send(2))
+  }
+
+  @Test("A receiver that must not lose a message stays until the last one, whether it is queued or at hand")
+  func detachIfEmpty() throws {
+    let mailbox = try Mailbox<Int>()
+    let test = try TestLoop()
+    var received: [Int] = []
+    var outcomes: [Bool] = []
+    var receiver: Mailbox<Int>.Receiver?
+    receiver = try mailbox.attach(to: test.loop) {
+      received.append($0)
+      // While the first is received the second is at hand; while the second is, a third comes.
+      if $0 == 1 { mailbox.send(2) }
+      outcomes.append(receiver?.detachIfEmpty() ?? true)
+    }
+    mailbox.send(0)
+    mailbox.send(1)
+    #expect(receiver?.detachIfEmpty() == false)
+    try test.turn(until: "all") { received.count == 3 }
+    #expect(received == [0, 1, 2] && outcomes == [false, false, true])
+    #expect(!mailbox.send(3))
+  }
 }

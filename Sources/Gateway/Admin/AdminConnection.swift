@@ -3,8 +3,9 @@ internal import EventLoop
 internal import HTTPWire
 
 /// Confined to the control loop.
-final class AdminConnection: StreamDelegate, TimerHandler {
+final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
   private static let limits = HeadLimits(bytes: 8192, fields: 64, target: 1024)
+  private static let answersPerTurn = 16
   private static let timeout: Int64 = 10_000_000_000
 
   private unowned let server: AdminServer
@@ -12,6 +13,7 @@ final class AdminConnection: StreamDelegate, TimerHandler {
   private var timer: TimerWheel.Timer?
   private var input: [UInt8] = []
   private var isEnding = false
+  private var isQueued = false
 
   init(_ server: AdminServer, _ stream: Stream) {
     self.server = server
@@ -35,28 +37,55 @@ final class AdminConnection: StreamDelegate, TimerHandler {
   func stream(_ stream: Stream, didRead bytes: Span<UInt8>) {
     if isEnding { return }
     for index in 0..<bytes.count { input.append(bytes[index]) }
-    while !input.isEmpty, !isEnding {
+    takeInput()
+  }
+
+  /// Answers what is there, as far as its sender reads the answers, and not all of a long row of requests in one turn:
+  /// this loop has more to do.
+  private func takeInput() {
+    var taken = 0
+    var left = Self.answersPerTurn
+    while taken < input.count, !isEnding, !stream.isFull, left > 0 {
       var head = RequestHead()
-      let bytes = input
       do throws(WireError) {
-        guard let count = try head.parse(bytes.span, limits: Self.limits) else { return }
-        respond(to: head)
-        input.removeFirst(count)
+        let rest = Array(input[taken...].prefix(Self.limits.bytes + 1))
+        guard let count = try head.parse(rest.span, limits: Self.limits) else { break }
+        respond(to: head, rest)
+        taken += count
+        left -= 1
       } catch {
         send(AdminAnswer(status: error.status, body: "{\"error\":\"\(error.rule.rawValue)\"}\n"), closing: true)
       }
+      stream.flush()
+    }
+    // A failed write has closed it.
+    if timer == nil { return }
+    input.removeFirst(taken)
+    if isEnding { return closeWhenSent() }
+    if left > 0, !stream.isFull { return stream.resume() }
+    stream.pause()
+    if !stream.isFull, !isQueued {
+      isQueued = true
+      server.loop.runLater(self)
     }
   }
 
-  private func respond(to head: RequestHead) {
+  func runAgain() {
+    isQueued = false
+    if timer != nil { takeInput() }
+  }
+
+  private func closeWhenSent() { if stream.unsent == 0 { close() } }
+
+  private func respond(to head: RequestHead, _ bytes: [UInt8]) {
     if head.framing != .none, head.framing != .length(0) {
       return send(AdminAnswer(status: 413, body: "{\"error\":\"no body is taken here\"}\n"), closing: true)
     }
-    let authority = Array(input[head.authority.range])
+    let authority = Array(bytes[head.authority.range])
     guard server.hosts.contains(authority.span) else {
       return send(AdminAnswer(status: 421, body: "{\"error\":\"foreign host\"}\n"), closing: true)
     }
-    let path = String(decoding: input[head.path.range], as: UTF8.self)
+    let path = String(decoding: bytes[head.path.range], as: UTF8.self)
     send(server.answer(method: head.method, path: path), closing: !head.keepsAlive, withBody: head.method != .head)
   }
 
@@ -70,12 +99,8 @@ final class AdminConnection: StreamDelegate, TimerHandler {
     isEnding = closing
   }
 
-  func streamDidFinishReading(_ stream: Stream) {
-    stream.flush()
-    if isEnding, stream.unsent == 0 { close() }
-  }
-
-  func streamDidDrain(_ stream: Stream) { if isEnding { close() } }
+  func streamDidFinishReading(_ stream: Stream) {}
+  func streamDidDrain(_ stream: Stream) { if isEnding { close() } else { takeInput() } }
   func streamDidEnd(_ stream: Stream) { close() }
   func streamDidHangUp(_ stream: Stream) { close() }
   func streamDidFailWriting(_ stream: Stream, _ error: StreamError) { close() }

@@ -19,7 +19,7 @@ package struct Limits: Sendable, Equatable {
   package var parked = 10_000
   /// Downstream connections of the process.
   package var connections = 10_000
-  /// Connections to one upstream, in the process.
+  /// Connections to one upstream, in the process; each data loop has its part, and at least one.
   package var upstreamConnections = 512
   /// How many of them are kept while nobody uses them; `null` in the file is `Int.max`.
   package var upstreamIdleConnections = Int.max

@@ -5,32 +5,37 @@ internal import Synchronization
 /// One for the process.
 final class SharedLeaseState: Sendable {
   private final class Entry: Sendable {
-    let parked = Atomic<Int>(0)
+    let parked: ProcessLimit
     let refused = Atomic<UInt64>(0)
+
+    init(parked: Int) { self.parked = ProcessLimit(parked) }
   }
 
-  private let limit: Int
-  private let total = Atomic<Int>(0)
+  private let total: ProcessLimit
   private let entries: [Entry]
 
-  /// - Parameter parked: `limits.parked`.
+  /// - Parameter parked: `limits.parked`; one credential gets at most a quarter of it.
   init(credentials: Int, parked: Int) {
-    limit = parked
-    entries = (0..<credentials).map { _ in Entry() }
+    total = ProcessLimit(parked)
+    entries = (0..<credentials).map { _ in Entry(parked: max(1, parked / 4)) }
   }
 
-  /// Whether one more request may wait. One credential gets at most a quarter of the places. Loops that ask in the same
-  /// moment may come out one above it each.
-  func mayPark(_ credential: Int) -> Bool {
-    total.load(ordering: .relaxed) < limit
-      && entries[credential].parked.load(ordering: .relaxed) < max(1, limit / 4)
+  /// Whether there is a place for one more request that waits. It may be gone in the next moment.
+  func mayPark(_ credential: Int) -> Bool { !total.isReached && !entries[credential].parked.isReached }
+
+  /// Takes a place for one more request that waits.
+  func park(_ credential: Int) -> Bool {
+    guard entries[credential].parked.take() else { return false }
+    if total.take() { return true }
+    entries[credential].parked.giveBack()
+    return false
   }
 
-  /// So many requests more wait, or less.
-  func parked(_ count: Int, _ credential: Int) {
+  /// So many wait no more.
+  func unpark(_ count: Int, _ credential: Int) {
     if count == 0 { return }
-    total.add(count, ordering: .relaxed)
-    entries[credential].parked.add(count, ordering: .relaxed)
+    total.giveBack(count)
+    entries[credential].parked.giveBack(count)
   }
 
   /// An upstream has refused the lease of this generation, and another one is on its way.

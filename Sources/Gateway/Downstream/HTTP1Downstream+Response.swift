@@ -66,6 +66,7 @@ extension HTTP1Downstream: DownstreamChannel {
     guard mayKeepAlive, case .answering = phase else { return endConnection() }
     phase = .head
     isBodyPaused = false
+    worker.mayBeIdle(self)
     if stream.unsent > 0 { startRate() } else { armIdle() }
     // More is read when what was read is used up.
     if input != nil { queueInput() } else { stream.resume() }
@@ -90,6 +91,7 @@ extension HTTP1Downstream: DownstreamChannel {
       return gone()
     }
     if case .head = phase, !hasHeadBegun {
+      worker.mayBeIdle(self)
       armIdle()
       if input != nil { queueInput() }
     }

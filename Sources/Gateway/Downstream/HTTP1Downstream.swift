@@ -29,6 +29,8 @@ final class HTTP1Downstream: StreamDelegate {
   let peer: SocketAddress
   /// The loop's.
   let timers: TimerWheel
+  /// Where the loop keeps it.
+  let place: ConnectionTable<HTTP1Downstream>.Place
   var timer: TimerWheel.Timer?
   var rate: RateGuard
   var phase = Phase.head
@@ -58,8 +60,12 @@ final class HTTP1Downstream: StreamDelegate {
   var awaitsContinue = false
   var mayCloseAfterFlush = false
 
-  init(_ worker: Worker, _ stream: Stream, _ listener: ListenerPlan, peer: SocketAddress) {
+  init(
+    _ worker: Worker, _ stream: Stream, _ listener: ListenerPlan, peer: SocketAddress,
+    place: ConnectionTable<HTTP1Downstream>.Place
+  ) {
     self.worker = worker
+    self.place = place
     self.stream = stream
     self.listener = listener
     self.peer = peer

@@ -40,17 +40,21 @@ extension Exchange: TimerHandler {
   func park(_ cause: LeaseWant.Cause) {
     guard let credential = plan.credential else { return }
     guard cause == .missing, lease != nil, !worker.leases.isHolding(credential) else {
-      arm(plan.parkTimeout)
-      return worker.leases.park(self, credential, cause)
+      return park(credential, cause, atMost: plan.parkTimeout)
     }
     // It waits although there is a lease, and not for long.
-    arm(min(plan.parkTimeout, Self.replacementTime))
-    worker.leases.park(self, credential, .rejected(route: plan.index))
+    park(credential, .rejected(route: plan.index), atMost: min(plan.parkTimeout, Self.replacementTime))
+  }
+
+  private func park(_ credential: Int, _ cause: LeaseWant.Cause, atMost time: Int64) {
+    arm(time)
+    if !worker.leases.park(self, credential, cause) { leaseFailed(GatewayError(.parkedTooMany)) }
   }
 
   func connect(fresh: Bool) {
     resetAttempt()
-    choice = UpstreamChoice()
+    // A second try goes to a server that has not failed yet, if there is one.
+    if !fresh || choice.isExhausted(plan) { choice = UpstreamChoice(number: worker.counters.requests) }
     guard let pool = choice.next(plan, worker.pools, now: worker.loop.now) else { return }
     self.pool = pool
     pool.acquire(for: self, fresh: fresh, onlyRecent: !request.method.isIdempotent)
@@ -132,6 +136,7 @@ extension Exchange: TimerHandler {
 
   func timerFired(_ timer: TimerWheel.Timer) {
     if machine.state == .parked, goOnAsItIs() { return }
+    if machine.state == .awaitingHead, isEndSent { pool?.noteFailure() }
     perform(machine.timedOut(isAtLimit: pool?.isAtLimit ?? false, isCallerLate: isCallerLate))
   }
 }

@@ -44,6 +44,8 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   /// The response is whole, but there may be more to read: whoever gets the connection must not find it.
   private var isSettling = false
   private(set) var idleSince: Int64 = 0
+  /// An old connection that dies is none of its server's failures.
+  private var hasAnswered = false
   private var isClosed = false
 
   init(_ pool: UpstreamPool, _ stream: Stream) {
@@ -266,6 +268,8 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
       exchange?.informational(worker.responseHead, bytes)
       return count
     }
+    hasAnswered = true
+    pool.noteAnswer(worker.responseHead.status)
     mayKeepAlive = worker.responseHead.keepsAlive
     dropsTrailers = worker.responseHead.namesHopByHopFields
     if let seconds = worker.responseHead.keepAliveTimeout {
@@ -353,6 +357,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
 
   private func fail(_ error: GatewayError) {
     let failed = exchange
+    if failed != nil, !hasAnswered { pool.noteFailure() }
     close()
     failed?.upstreamFailed(error)
   }

@@ -25,8 +25,11 @@ final class UpstreamPool {
   private var isShort = false
   private var isClosing = false
   private var failuresInARow = 0
-  /// Until when other servers of the same upstream are preferred: this one could not be reached.
+  private var ejectionsInARow = 0
+  /// Until when other servers of the same upstream are preferred.
   private(set) var ejectedUntil: Int64 = 0
+  /// So many answers of 500 and more, or none, make a server that takes connections a failing one.
+  private static let failuresTaken = 5
 
   /// Requests that have, or wait for, a connection of this pool.
   var outstanding: Int { open - idle.count + max(0, waiters.count - connectors.count) }
@@ -116,13 +119,12 @@ final class UpstreamPool {
       connectors[attempt] = nil
       switch result {
       case .success(let stream):
-        failuresInARow = 0
-        ejectedUntil = 0
         isShort = false
         hand(HTTP1Upstream(self, stream), to: waiters.first())
       case .failure(let failure):
         open -= 1
         if failure.isOwnShortage { return makeDo(GatewayError(failure)) }
+        failuresInARow = Self.failuresTaken
         eject()
         // Who has been served by another connection since does not mind; those that still wait get a new attempt.
         waiters.remove(ticket)?.connectFailed(GatewayError(failure))
@@ -140,10 +142,28 @@ final class UpstreamPool {
     if open == 0 { failWaiters(error) }
   }
 
-  /// 1 s after the first failure, doubling to 30 s.
+  /// 1 s at first, doubling to 30 s. A server that comes back and fails at once is left alone again.
   private func eject() {
+    // What was under way when it began says nothing new.
+    if ejectedUntil > worker.loop.now { return }
+    ejectionsInARow += 1
+    ejectedUntil = worker.loop.now + min(30, 1 << Int64(min(5, ejectionsInARow - 1))) * 1_000_000_000
+  }
+
+  /// A request got no answer over a new connection, or none in time.
+  func noteFailure() {
     failuresInARow += 1
-    ejectedUntil = worker.loop.now + min(30, 1 << Int64(min(5, failuresInARow - 1))) * 1_000_000_000
+    if failuresInARow >= Self.failuresTaken { eject() }
+  }
+
+  /// The head of an answer came.
+  func noteAnswer(_ status: UInt16) {
+    // 501 is about the request's method.
+    if status >= 500, status != 501 { return noteFailure() }
+    if failuresInARow == 0 { return }
+    failuresInARow = 0
+    ejectionsInARow = 0
+    ejectedUntil = 0
   }
 
   /// A connection is free: for who waits, else to be idle.

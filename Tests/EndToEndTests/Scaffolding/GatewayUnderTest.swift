@@ -13,8 +13,12 @@ final class GatewayUnderTest: Sendable {
   private let running = Mutex<ChildProcess?>(nil)
   private let starts = Atomic(0)
 
+  /// nil is the product that was built with the tests.
+  private let program: String?
+
   /// Nothing runs yet.
-  init(directory: TemporaryDirectory? = nil) throws {
+  init(directory: TemporaryDirectory? = nil, program: String? = nil) throws {
+    self.program = program
     self.directory = try directory ?? TemporaryDirectory()
     address = .ipv4(0x7f00_0001, port: try FreePort.take())
     admin = .ipv4(0x7f00_0001, port: try FreePort.take())
@@ -49,7 +53,7 @@ final class GatewayUnderTest: Sendable {
     environment: [String: String] = [:], waitingFor path: String? = "/readyz", through wrapper: [String] = []
   ) async throws {
     let number = starts.add(1, ordering: .relaxed).newValue
-    let command = wrapper + [try Products.path("gateway"), "serve", "--config", configurationPath]
+    let command = wrapper + [try program ?? Products.path("gateway"), "serve", "--config", configurationPath]
     let process = try ChildProcess(
       command[0], Array(command.dropFirst()),
       environment: ChildProcess.environment(adding: environment), directory: directory, name: "gateway-\(number)")

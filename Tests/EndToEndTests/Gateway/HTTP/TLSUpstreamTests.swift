@@ -5,37 +5,23 @@ import Testing
 import TokenKit
 
 @Suite(.serialized, .timeLimit(.minutes(3))) struct TLSUpstreamTests {
-  /// A TLS origin of another program with a certificate for `localhost`, and a gateway in front of it.
+  /// A TLS origin and a gateway in front of it.
   private struct Rig {
-    let directory: TemporaryDirectory
-    let origin: ChildProcess
+    let origin: TLSOrigin
     let gateway: GatewayUnderTest
 
     /// - Parameters:
     ///   - trusts: names the origin's certificate as `ca_file`.
     ///   - name: whom the certificate must be for, if not the upstream's host.
-    static func start(trusts: Bool = true, name: String? = nil, here: String = #filePath) async throws -> Rig {
-      let directory = try TemporaryDirectory()
-      let (certificate, key) = (directory.path("cert.pem"), directory.path("key.pem"))
-      let openssl = try ChildProcess(
-        "openssl",
-        [
-          "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out",
-          certificate, "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-        ], directory: directory, name: "openssl")
-      #expect(try await openssl.waitForExit() == .code(0), "\(openssl.errors)")
-      let script = "/" + here.split(separator: "/").dropLast(3).joined(separator: "/") + "/TLSOrigin/tls_origin.py"
-      let origin = try ChildProcess("python3", [script, certificate, key], directory: directory, name: "origin")
-      let port = try #require(
-        try await origin.waitForLine(containing: "port ").split(separator: " ").last, "\(origin.errors)")
-      var upstream: OrderedJSON = ["url": .string("https://localhost:\(port)")]
-      if trusts { upstream["ca_file"] = .string(certificate) }
+    static func start(trusts: Bool = true, name: String? = nil) async throws -> Rig {
+      let origin = try await TLSOrigin.start(script: "tls_origin.py")
+      var upstream = origin.upstream(trusts: trusts)
       if let name { upstream["tls_server_name"] = .string(name) }
       var route = Relay.plainRoute(to: .ipv4(0x7f00_0001, port: 1))
       route["upstream"] = upstream
       var configuration = GatewayConfiguration.empty
       configuration.routes = [route]
-      return Rig(directory: directory, origin: origin, gateway: try await .start(configuration))
+      return Rig(origin: origin, gateway: try await .start(configuration))
     }
   }
 
