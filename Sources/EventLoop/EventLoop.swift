@@ -55,7 +55,9 @@ package final class EventLoop {
     var pending: UInt32 = 0
   }
 
-  private static let eventCapacity = 512
+  /// Events of one turn. More would save next to nothing and make turns long: those that come in a burst, such as
+  /// requests that waited for the same lease, take some µs each.
+  private static let eventCapacity = 64
   /// Bytes of the buffer that all streams of the loop read into, and what one of them may read in a turn.
   package static let scratchSize = 256 * 1024
 
@@ -180,14 +182,15 @@ package final class EventLoop {
     // Not `now`: the handlers of the turn before may have taken long.
     var timeout = runList.isEmpty ? timers.timeoutMilliseconds(now: linux_boottime_ns()) : 0
     if limit >= 0, timeout < 0 || timeout > limit { timeout = limit }
+    // What is put there from now on waits for the turn after this one.
+    swap(&runList, &running)
     let count = unsafe linux_epoll_wait(epoll, events, Int32(Self.eventCapacity), timeout)
     if count < 0, errno != EINTR { throw SystemError.last("epoll_wait") }
     now = linux_boottime_ns()
     handle(max(0, Int(count)))
     // After the events: what came in time counts as in time, also when this thread was held up.
     timers.advance(to: now)
-    if !runList.isEmpty {
-      swap(&runList, &running)
+    if !running.isEmpty {
       for runnable in running { runnable.runAgain() }
       running.removeAll(keepingCapacity: true)
     }

@@ -127,7 +127,8 @@ package final class Stream: EventHandler, Runnable {
       if !isClosed, output == nil, !hasWriteFailed { delegate?.streamDidDrain(self) }
     }
     guard isReadReady, !isClosed else { return }
-    if isPaused { tellHangUp() } else { pump() }
+    // Who waits for this turn's share gets it when the others had theirs.
+    if isPaused { tellHangUp() } else if !isQueued { pump() }
   }
 
   /// Goes on with connecting and the handshake. False while the stream cannot be used, or no more.

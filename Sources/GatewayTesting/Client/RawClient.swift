@@ -163,6 +163,15 @@ package final class RawClient {
     return all
   }
 
+  /// Reads until the peer closes, as fast as it sends, and keeps nothing.
+  /// - Returns: how many bytes came.
+  package func discardToEnd(within limit: Duration = .seconds(10)) throws(ClientError) -> Int {
+    let end = ContinuousClock().now + limit
+    var count = 0
+    while case .bytes(let bytes) = try receive(until: end) { count += bytes.count }
+    return count
+  }
+
   /// Whether the peer closes within the time; what it sends until then is dropped. A reset counts.
   package func isClosedByPeer(within limit: Duration = .seconds(10)) -> Bool {
     do throws(ClientError) {

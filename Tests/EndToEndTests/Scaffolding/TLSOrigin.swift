@@ -10,7 +10,7 @@ struct TLSOrigin {
   private let port: String
 
   /// - Parameter script: a file of TLSOrigin/.
-  static func start(script: String, here: String = #filePath) async throws -> TLSOrigin {
+  static func start(script: String) async throws -> TLSOrigin {
     let directory = try TemporaryDirectory()
     let (certificate, key) = (directory.path("cert.pem"), directory.path("key.pem"))
     let openssl = try ChildProcess(
@@ -20,7 +20,7 @@ struct TLSOrigin {
         certificate, "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
       ], directory: directory, name: "openssl")
     guard try await openssl.waitForExit() == .code(0) else { throw SpawnError(openssl.errors) }
-    let folder = "/" + here.split(separator: "/").dropLast(2).joined(separator: "/") + "/TLSOrigin"
+    let folder = "/" + #filePath.split(separator: "/").dropLast(2).joined(separator: "/") + "/TLSOrigin"
     let process = try ChildProcess(
       "python3", ["\(folder)/\(script)", certificate, key], directory: directory, name: "origin")
     let line = try await process.waitForLine(containing: "port ")

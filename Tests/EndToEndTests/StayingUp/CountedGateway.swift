@@ -14,7 +14,7 @@ struct CountedGateway {
 
   static func start(
     to upstream: OrderedJSON, _ options: SandboxOptions = .onFreePorts,
-    configure: (inout GatewayConfiguration) -> Void = { _ in }
+    configure: (inout GatewayConfiguration, Sandbox.Addresses) -> Void = { _, _ in }
   ) async throws -> CountedGateway {
     let sandbox = try Sandbox(options)
     let gateway = try GatewayUnderTest(program: ReleaseBuild.path)
@@ -24,7 +24,7 @@ struct CountedGateway {
     configuration.routes = [
       ["name": "all", "match": ["path_prefix": "/"], "upstream": upstream, "credential": "vinid"]
     ]
-    configure(&configuration)
+    configure(&configuration, sandbox.addresses)
     try gateway.write(configuration)
     try await gateway.start(environment: counts.environment)
     return CountedGateway(sandbox: sandbox, gateway: gateway, counts: counts)

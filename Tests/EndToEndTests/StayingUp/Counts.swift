@@ -35,8 +35,8 @@ final class Counts: @unchecked Sendable {
   private let path: String
 
   /// Compiles the library into the directory.
-  init(in directory: TemporaryDirectory, here: String = #filePath) async throws {
-    let folder = "/" + here.split(separator: "/").dropLast(2).joined(separator: "/")
+  init(in directory: TemporaryDirectory) async throws {
+    let folder = "/" + #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
     library = directory.path("counting.so")
     let compiler = try ChildProcess(
       "cc", ["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, "\(folder)/Counting/counting.c"],
