@@ -56,8 +56,8 @@ package final class EventLoop {
   }
 
   /// Events of one turn. More would save next to nothing and make turns long: those that come in a burst, such as
-  /// requests that waited for the same lease, take some µs each.
-  private static let eventCapacity = 64
+  /// requests that waited for the same lease or need a new connection each, take up to 30 µs.
+  private static let eventCapacity = 32
   /// Bytes of the buffer that all streams of the loop read into, and what one of them may read in a turn.
   package static let scratchSize = 256 * 1024
 

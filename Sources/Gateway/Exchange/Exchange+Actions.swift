@@ -15,7 +15,6 @@ extension Exchange: TimerHandler {
     case .connect(let fresh): connect(fresh: fresh)
     case .send: send()
     case .replay:
-      held?.release(worker.loop)
       held = nil
       let old = upstream
       upstream = nil
@@ -84,7 +83,6 @@ extension Exchange: TimerHandler {
     response.body.withSpan { bytes in
       if bytes.count > 0 { downstream?.sendData(bytes) }
     }
-    response.release(worker.loop)
     if response.hasEnded {
       machine.responseEnded()
       finishResponse()
@@ -110,10 +108,7 @@ extension Exchange: TimerHandler {
     if parkedFor != nil { worker.leases.remove(self) }
     if let ticket = connectTicket { pool?.cancel(ticket) }
     connectTicket = nil
-    if held != nil {
-      held?.release(worker.loop)
-      held = nil
-    }
+    if held != nil { held = nil }
     if body.holdsMemory { body.release(worker.loop, worker.replay) }
     lease = nil
     downstream = nil

@@ -270,7 +270,7 @@ final class Exchange {
       if refreshing { worker.leases.refresh(plan, lease) }
       forward(head, bytes)
     case .hold:
-      held = HeldResponse(head, bytes, worker.loop)
+      held = HeldResponse(head, bytes)
       perform(action)
     default: perform(action)
     }

@@ -13,15 +13,14 @@ struct HeldResponse {
   /// The connection broke before the end.
   var isCut = false
 
-  init(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>, _ loop: EventLoop) {
+  /// Thousands may be held at once, when a token dies under load: each takes what it needs, not a buffer of the loop's,
+  /// whose fresh pages would make up most of the turn.
+  init(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
     self.head = copy head
-    headBytes = loop.buffers.acquire()
+    // A copy of its own, or the loop's head would lose its storage with the next response.
+    self.head.fields.reserveCapacity(head.fields.count + 1)
+    headBytes = ByteBuffer(capacity: head.count)
     headBytes.append(bytes.extracting(0..<head.count))
-    body = loop.buffers.acquire()
-  }
-
-  func release(_ loop: EventLoop) {
-    loop.buffers.release(headBytes)
-    loop.buffers.release(body)
+    body = ByteBuffer(capacity: max(0, min(bytes.count - head.count, Self.bodyLimit)) + 64)
   }
 }

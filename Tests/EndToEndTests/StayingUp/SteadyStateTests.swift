@@ -11,8 +11,8 @@ struct SteadyStateTests {
   private static func expectNothingWasted(
     _ work: CountedWork, requests: Int = requests, sourceLocation: SourceLocation = #_sourceLocation
   ) {
-    // Not even one: nothing of what the data loop does now and again needs memory.
-    #expect(work.ownAllocations == 0, "\(work)", sourceLocation: sourceLocation)
+    // None, but for a buffer more when more callers than ever before have bytes on their way in the same moment.
+    #expect(Double(work.ownAllocations) / Double(requests) < 0.001, "\(work)", sourceLocation: sourceLocation)
     #expect(work.epollChanges == 0, "\(work)", sourceLocation: sourceLocation)
     let calls = Double(work.dataCalls) / Double(requests)
     #expect(calls > 3.97 && calls < 4.03, "\(calls) system calls for data: \(work)", sourceLocation: sourceLocation)
