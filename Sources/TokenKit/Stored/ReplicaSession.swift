@@ -66,11 +66,16 @@ public struct ReplicaSession: Sendable {
       return .lock(begin.row.name)
     case .save(let save): return write(save, writes: 0)
     case .abandon(let abandon):
+      gaveUp(abandon)
       state = .finishing(abandon)
       return .finish(abandon, owner: owner)
     case .relock: return relock(underWay.subtracting(held).sorted())
     }
   }
+
+  /// An `abandon` could not even be started, for want of a connection. Nothing repeats it: the lock must not come back
+  /// with the next one.
+  public mutating func gaveUp(_ abandon: StoreAbandon) { underWay.remove(abandon.name) }
 
   /// The connection is gone, and with it every lock and the operation under way.
   public mutating func disconnected() {
@@ -204,8 +209,7 @@ public struct ReplicaSession: Sendable {
   private mutating func abandoned(
     _ abandon: StoreAbandon, _ outcome: Result<ReplicaAnswer, StoreError>
   ) -> ReplicaStep {
-    underWay.remove(abandon.name)
-    return unlock(abandon.name, outcome)
+    unlock(abandon.name, outcome)
   }
 
   private mutating func relock(_ names: [String]) -> ReplicaStep {
