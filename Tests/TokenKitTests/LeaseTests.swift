@@ -113,7 +113,15 @@ import Testing
   @Test func aDateByAClockThatAgreesNeedsNoCorrection() {
     // The Date field has whole seconds: 0.5 s behind our clock is no disagreement.
     let date = WallTime(milliseconds: 1_750_000_000_000)
-    #expect(Self.lifetime(.absolute(Self.sent + .seconds(3)), date: date) == .seconds(3))
+    #expect(Self.lifetime(.absolute(Self.sent + .seconds(30)), date: date) == .seconds(30))
+  }
+
+  @Test func aShortLifeByAClockThatMayBeAheadEndsSooner() {
+    // The server's clock may be up to 0.499 s ahead of ours: a lease's margin of 0.3 s does not cover that.
+    let date = WallTime(milliseconds: 1_750_000_000_000)
+    let lifetime = Self.lifetime(.absolute(Self.sent + .seconds(3)), date: date)
+    #expect(lifetime < .seconds(3))
+    #expect(lifetime - Expiry.margin(of: lifetime) <= .milliseconds(3000 - 499))
   }
 
   @Test(arguments: [-7200, -60, 60, 7200])

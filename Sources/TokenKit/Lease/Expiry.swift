@@ -20,7 +20,9 @@ public enum Expiry {
     let told: Duration?
     switch said {
     case .relative(let duration): told = duration
-    case .absolute(let end): told = sane(end) - sent - clockOffset(sent: sent, received: received, date: date)
+    case .absolute(let end):
+      let left = sane(end) - sent
+      told = left - clockOffset(sent: sent, received: received, date: date, left: left)
     case .unknown: told = nil
     }
     let usable = told.flatMap { $0 > .zero ? $0 : nil } ?? lastKnown.flatMap { $0 > .zero ? $0 : nil }
@@ -28,12 +30,16 @@ public enum Expiry {
   }
 
   /// How far the server's clock is ahead of ours. `Date` has whole seconds and was written between sending and
-  /// receiving, so it allows a range: no correction if our clock is in it, else the value that makes tokens end sooner.
-  static func clockOffset(sent: WallTime, received: WallTime, date: WallTime?) -> Duration {
+  /// receiving, so it allows a range: if our clock is in it, only what the lease's margin doesn't cover is corrected (a
+  /// second matters to tokens that live for three), else the value that makes tokens end sooner.
+  static func clockOffset(sent: WallTime, received: WallTime, date: WallTime?, left: Duration) -> Duration {
     guard let date = date.map(sane) else { return .zero }
     let least = date - received
     let most = (date + .milliseconds(999)) - sent
-    return least <= .zero && .zero <= most ? .zero : most
+    guard least <= .zero, .zero <= most else { return most }
+    // What the margin of a lease comes to whose usable part is what surely is left.
+    let covered = min(.seconds(5), max(left - most, .zero) / 9)
+    return max(.zero, most - covered)
   }
 
   /// Within the years 1970 to 9999, so that differences can't overflow.

@@ -21,6 +21,8 @@ extension LeaseStateMachine {
       owner: terms.owner, generation: marked.generation, time: now.wall, fingerprint: fingerprint)
     var fingerprints = unrecordedFingerprints
     if let fingerprint, !fingerprints.contains(fingerprint) { fingerprints.append(fingerprint) }
+    // That the seed is spent is said each time: a database that failed over to an older state may have forgotten it.
+    if let ignoredSeed, !fingerprints.contains(ignoredSeed) { fingerprints.append(ignoredSeed) }
     state = .beginning(attempt)
     actions.append(
       .begin(
@@ -115,6 +117,8 @@ extension LeaseStateMachine {
   mutating func call(_ attempt: Attempt, _ now: Moment) {
     attempts += 1
     lastSent = now.boot
+    // The mark may have taken its time: the floor between forced calls counts from the call.
+    if attempt.cause == .rejected || attempt.cause == .admin { lastForced = now.boot }
     if tokenToSend != nil, tokenToSend == terms.seed { sentSeed = terms.seedFingerprint }
     state = .calling(attempt)
     actions.append(.note(.grantSent(cause: attempt.cause, attempt: attempts)))

@@ -31,6 +31,11 @@ extension LeaseStateMachine {
       let fingerprint = terms.fingerprinter.refreshToken(sent)
       if !fingerprints.contains(fingerprint) { fingerprints.append(fingerprint) }
     }
+    if isLogin {
+      unreplayed = []
+    } else if unreplayedGeneration == nil, !unreplayed.isEmpty {
+      unreplayedGeneration = generation
+    }
     row = pair
     pendingLease = (new, due(sent: reply.sent.boot, sentWall: reply.sent.wall, of: pair))
     forgetTrouble()
@@ -146,10 +151,11 @@ extension LeaseStateMachine {
     releaseHold()
   }
 
-  /// The store's row is not the one that was to be replaced. What is older than memory is overwritten; of two pairs with
-  /// equal rights the one obtained later is taken to be the living one. Numbers only grow.
+  /// The store's row is not the one that was to be replaced. What is older than memory is overwritten. A pair that is not
+  /// may descend from ours: a write that had failed may have succeeded, and another replica gone on from it. The store
+  /// knows: it remembers every refresh token that was sent.
   private mutating func conflict(_ stored: StoredCredential?, _ pair: Pair, _ now: Moment) {
-    guard var ours = row else { return }
+    guard let ours = row else { return }
     var pair = pair
     let theirs = stored?.generation ?? 0
     if let stored, theirs == ours.generation, stored.accessToken == ours.accessToken,
@@ -159,11 +165,36 @@ extension LeaseStateMachine {
       return
     }
     actions.append(.note(.storeConflict(stored: theirs, ours: ours.generation)))
-    pair.replacing = theirs
     pair.failures += 1
-    if let stored, theirs >= ours.generation {
+    if theirs >= ours.generation {
+      // Nothing is replaced before that is known.
+      state = .rereading(.conflict(pair))
+      read()
+    } else {
+      pair.replacing = theirs
+      saveAgain(pair, now)
+    }
+  }
+
+  /// Another pair stands in the store, and whether ours has been sent from there is known; nil: it can't be read. Ours is
+  /// over if it has; else, of two pairs with equal rights the one obtained later is taken to be the living one. Numbers
+  /// only grow.
+  mutating func resolve(_ pair: Pair, _ record: StoreRecord?, _ now: Moment) {
+    guard var ours = row else { return }
+    var pair = pair
+    guard let record else {
+      publishUnlessDone(&pair, now)
+      let wait = policy.backoff(failures: pair.failures, cap: policy.backoffCapWhenAsked, random: &random)
+      state = .unsaved(pair, retryAt: now.boot + wait)
+      return
+    }
+    let theirs = record.row?.generation ?? 0
+    pair.replacing = theirs
+    if let stored = record.row, theirs >= ours.generation {
+      let isSpent = record.seedIsKnown && stored.refreshToken != ours.refreshToken
       let oursIsNewer =
-        pair.isLogin || stored.obtainedAt <= ours.obtainedAt || stored.refreshIdentity != ours.refreshIdentity
+        !isSpent
+        && (pair.isLogin || stored.obtainedAt <= ours.obtainedAt || stored.refreshIdentity != ours.refreshIdentity)
       if !oursIsNewer, theirs > ours.generation {
         if let token = ours.refreshToken { unrecordedFingerprints.append(terms.fingerprinter.refreshToken(token)) }
         pendingLease = nil
@@ -184,6 +215,11 @@ extension LeaseStateMachine {
       pendingLease = restoredLease(ours, now)
       pair.isPublished = false
     }
+    saveAgain(pair, now)
+  }
+
+  private mutating func saveAgain(_ conflicted: Pair, _ now: Moment) {
+    var pair = conflicted
     if pair.failures <= 3 {
       save(pair)
     } else {
@@ -200,7 +236,8 @@ extension LeaseStateMachine {
     case .resting, .backingOff, .needsLogin, .misconfigured, .unsaved, .blocked, .rereading(.fresh),
       .rereading(.superseded):
       break
-    case .loading, .beginning, .announcing, .calling, .rereading(.verdict), .saving, .stopped: return
+    case .loading, .beginning, .announcing, .calling, .rereading(.verdict), .rereading(.conflict), .saving, .stopped:
+      return
     }
     login = nil
     if case .unsaved(let pair, _) = state { unrecordedFingerprints += pair.fingerprints }

@@ -36,7 +36,7 @@ extension LeaseStateMachine {
       consider(retryAt)
       if !byReplica, !terms.storeIsShared { consider(lease?.usableUntil) }
     case .announcing(_, let until): consider(until)
-    case .saving(let pair): if !pair.isPublished { consider(pair.publishBy) }
+    case .saving(let pair), .rereading(.conflict(let pair)): if !pair.isPublished { consider(pair.publishBy) }
     case .unsaved(_, let retryAt): consider(retryAt)
     case .backingOff(let wait):
       consider(wait.until)
@@ -79,7 +79,7 @@ extension LeaseStateMachine {
     var current: Set<CredentialAlarm> = []
     switch state {
     case .unsaved: current.insert(.pairNotStored)
-    case .saving(let pair): if pair.failures > 0 { current.insert(.pairNotStored) }
+    case .saving(let pair), .rereading(.conflict(let pair)): if pair.failures > 0 { current.insert(.pairNotStored) }
     default: if rewriteAt != nil { current.insert(.pairNotStored) }
     }
     if markFailures > 0 { current.insert(.markNotWritten) }

@@ -124,7 +124,11 @@ extension LeaseStateMachine {
     reads += 1
     pendingRead = reads
     readAgainAt = nil
-    actions.append(.read(terms.query, read: reads))
+    var query = terms.query
+    if case .rereading(.conflict) = state, let token = row?.refreshToken {
+      query.seed = terms.fingerprinter.refreshToken(token)
+    }
+    actions.append(.read(query, read: reads))
   }
 
   /// The row was read.
@@ -182,6 +186,7 @@ extension LeaseStateMachine {
   /// The row that something waited for was read; nil if it couldn't be.
   private mutating func conclude(_ reread: Reread, _ record: StoreRecord?, _ now: Moment) {
     switch reread {
+    case .conflict(let pair): resolve(pair, record, now)
     case .verdict(_, let error):
       if let record, isNewer(record) {
         abandon(keepsMark: false)
@@ -212,6 +217,9 @@ extension LeaseStateMachine {
       if case .missing(let reason) = choice {
         needLogin(reason, code: trouble?.code ?? "", now)
         if let trouble { failAll(trouble) }
+      } else if case .needsLogin(let failure, _) = state, cause != .admin {
+        // Another replica has been told that this token is dead: only a person has it asked again.
+        failAll(failure)
       } else {
         start(cause, now)
       }
@@ -239,7 +247,8 @@ extension LeaseStateMachine {
     guard let new = newTerms else { return }
     switch state {
     case .resting, .backingOff, .needsLogin, .misconfigured, .rereading(.fresh), .rereading(.superseded): break
-    case .loading, .beginning, .blocked, .announcing, .calling, .rereading(.verdict), .saving, .unsaved, .stopped:
+    case .loading, .beginning, .blocked, .announcing, .calling, .rereading(.verdict), .rereading(.conflict), .saving,
+      .unsaved, .stopped:
       return
     }
     newTerms = nil

@@ -41,6 +41,12 @@ extension LeaseStateMachine {
 
   private mutating func failWaiters(_ failure: LeaseFailure, where isMeant: (Waiter) -> Bool) {
     for waiter in waiters where isMeant(waiter) {
+      if case .rejected(let route) = waiter.want.cause, case .blocked(let attempt, _, _) = state,
+        attempt.cause == .rejected
+      {
+        unreplayed.insert(route)
+        unreplayedGeneration = nil
+      }
       actions.append(.answer(id: waiter.id, .failure(failure)))
     }
     waiters.removeAll(where: isMeant)
@@ -100,6 +106,10 @@ extension LeaseStateMachine {
         rest.append(waiter)
         continue
       }
+      if unreplayedGeneration == lease?.generation, unreplayed.remove(route) != nil {
+        // It has met the lease that its own 401 had brought: as good as a replay.
+        replayRejected(route, now)
+      }
       if let penalty = routes[route], now.boot < penalty.until {
         actions.append(.answer(id: waiter.id, .failure(LeaseFailure(.routeBackoff, until: penalty.until))))
       } else if isFloored, !isAccepted {
@@ -133,7 +143,7 @@ extension LeaseStateMachine {
       releaseHold()
       abandon(keepsMark: isUnanswered)
       becomeStopped()
-    case .beginning, .calling, .rereading(.verdict), .saving, .unsaved, .stopped: break
+    case .beginning, .calling, .rereading(.verdict), .rereading(.conflict), .saving, .unsaved, .stopped: break
     }
   }
 

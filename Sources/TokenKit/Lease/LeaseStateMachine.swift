@@ -50,6 +50,8 @@ public struct LeaseStateMachine: Sendable {
     case fresh(GrantCause)
     /// The store was ahead of us, and a seed is at hand.
     case superseded
+    /// Another pair stands where ours was to be written: has ours been used meanwhile?
+    case conflict(Pair)
   }
 
   /// A new pair on its way into the store.
@@ -118,6 +120,10 @@ public struct LeaseStateMachine: Sendable {
   var waiters: [Waiter] = []
   var routes: [UInt32: RoutePenalty] = [:]
   var lastForced: BootInstant?
+  /// Routes whose 401 was passed through while the refresh that it forced went on: no replay tells of the new lease.
+  var unreplayed: Set<UInt32> = []
+  /// The lease that this refresh brought.
+  var unreplayedGeneration: UInt64?
   var lastSent: BootInstant?
   /// Why the credential is in need of a person, until it has a pair again.
   var trouble: LeaseFailure?
@@ -166,7 +172,7 @@ public struct LeaseStateMachine: Sendable {
   /// Whether a new refresh token is in memory only.
   public var hasUnsavedPair: Bool {
     switch state {
-    case .saving, .unsaved: row?.refreshToken != nil
+    case .saving, .unsaved, .rereading(.conflict): row?.refreshToken != nil
     default: false
     }
   }
@@ -246,6 +252,12 @@ public struct LeaseStateMachine: Sendable {
       if !pair.isPublished, now.boot >= pair.publishBy {
         pair.isPublished = true
         state = .saving(pair)
+        publishPair(now)
+      }
+    case .rereading(.conflict(var pair)):
+      if !pair.isPublished, now.boot >= pair.publishBy {
+        pair.isPublished = true
+        state = .rereading(.conflict(pair))
         publishPair(now)
       }
     case .unsaved(let pair, let retryAt):
