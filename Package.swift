@@ -79,6 +79,11 @@ let package = Package(
       ],
       path: "Sources/gateway-sandbox", swiftSettings: strict),
     library("GatewayTesting", ["HTTPWire", "EventLoop", "TokenKit"]),
+    library("TokenSimulation", ["TokenKit", "TokenService"]),
+    .executableTarget(
+      name: "token-simulator",
+      dependencies: ["TokenSimulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      path: "Sources/token-simulator", swiftSettings: strict),
 
     // Tests.
     tests("HTTPWireTests", ["HTTPWire"]),
@@ -86,6 +91,7 @@ let package = Package(
     tests("TokenKitTests", ["TokenKit", "GatewayTesting"]),
     tests("ProviderTests", ["TokenKit", "GatewayTesting"] + providers),
     tests("TokenServiceTests", ["TokenService", "TokenKit", "EventLoop", "GatewayTesting"]),
+    tests("TokenSimulationTests", ["TokenSimulation"]),
     tests("GatewayTests", ["Gateway", "GatewayTesting"] + providers),
     tests(
       "EndToEndTests", ["GatewayTesting", "EventLoop", "TokenKit", "gateway", "gateway-sandbox"],
