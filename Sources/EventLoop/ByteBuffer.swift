@@ -62,6 +62,12 @@ package final class ByteBuffer {
     }
   }
 
+  /// Drops bytes from the end, so that `count` are left.
+  package func truncate(to count: Int) {
+    precondition(count >= 0 && count <= end - start)
+    end = start + count
+  }
+
   package func removeAll() {
     start = 0
     end = 0

@@ -77,6 +77,8 @@ package final class SignalSource: EventHandler {
   package static let terminate = SIGTERM
   package static let interrupt = SIGINT
   package static let hangup = SIGHUP
+  /// Files that others rotate are to be opened again.
+  package static let reopen = SIGUSR1
 
   /// In the first thread, before others start: they inherit the mask.
   package static func block(_ signals: [Int32]) throws(SystemError) {

@@ -120,6 +120,16 @@ package enum Socket {
     return address
   }
 
+  /// The address that a socket is connected to; nil when it is not connected any more.
+  package static func peerAddress(_ fd: Int32) -> SocketAddress? {
+    var storage = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    let result = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
+      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe getpeername(fd, $0, &length) }
+    }
+    return result == 0 ? SocketAddress(storage, length: length) : nil
+  }
+
   /// Ends the sending direction: the peer reads the end of the stream.
   package static func shutdownWriting(_ fd: Int32) { _ = shutdown(fd, Int32(SHUT_WR)) }
 

@@ -32,6 +32,7 @@ final class ControlPlane {
   private let stopListening: () -> Void
   private var isStoreReleased = false
   private var drainTimer: ManagerTimer?
+  private let accessLog: AccessLogControl
   /// Called once the data loops may start.
   private let ready: () -> Void
   /// Why the process ends with an error.
@@ -39,8 +40,8 @@ final class ControlPlane {
 
   init(
     _ loop: EventLoop, _ configuration: GatewayConfiguration, _ plan: DataPlanePlan, logger: Logger,
-    mailboxes: [Mailbox<WorkerMessage>], control: Mailbox<ControlMessage>, stopListening: @escaping () -> Void,
-    ready: @escaping () -> Void
+    mailboxes: [Mailbox<WorkerMessage>], control: Mailbox<ControlMessage>, accessLog: AccessLogFile?,
+    stopListening: @escaping () -> Void, ready: @escaping () -> Void
   ) throws {
     self.loop = loop
     self.configuration = configuration
@@ -50,6 +51,7 @@ final class ControlPlane {
     self.control = control
     self.ready = ready
     self.stopListening = stopListening
+    self.accessLog = AccessLogControl(loop, accessLog, logger)
     listeningWorkers = mailboxes.count
     publisher = LoopPublisher(mailboxes)
     timers = ControlTimers(loop)
@@ -65,7 +67,9 @@ final class ControlPlane {
   /// Opens the store, reads the credentials, then lets the data loops start.
   func start() throws {
     receiver = try control.attach(to: loop) { [unowned self] in receive($0) }
-    signals = try SignalSource(loop, [SignalSource.terminate, SignalSource.interrupt]) { [unowned self] in
+    let handled = [SignalSource.terminate, SignalSource.interrupt, SignalSource.reopen]
+    signals = try SignalSource(loop, handled) { [unowned self] in
+      if $0 == SignalSource.reopen { return accessLog.reopen() }
       logger.notice("signal received, draining", metadata: ["signal": "\($0)"])
       drain()
     }
@@ -164,6 +168,7 @@ final class ControlPlane {
       listeningWorkers -= 1
       if listeningWorkers == 0 { stopListening() }
     case .failed(let reason): fail(reason)
+    case .accessLogDropped(let lines, let reason): accessLog.note(dropped: lines, reason)
     case .drained:
       drainedWorkers += 1
       endIfDone()
@@ -229,6 +234,7 @@ final class ControlPlane {
     transport.close()
     for watcher in watchers { watcher.stop() }
     resolver.stop()
+    accessLog.close()
     loop.stop()
   }
 }

@@ -24,9 +24,12 @@ package enum GatewayServer {
   }
 
   private static func serve(_ configuration: GatewayConfiguration, _ logger: Logger) throws {
-    try SignalSource.block([SignalSource.terminate, SignalSource.interrupt, SignalSource.hangup])
+    try SignalSource.block([
+      SignalSource.terminate, SignalSource.interrupt, SignalSource.hangup, SignalSource.reopen,
+    ])
     let descriptors = Process.raiseDescriptorLimit()
     let plan = try DataPlanePlan(configuration)
+    let accessLog = try openAccessLog(configuration.log)
     var listening: [Int32] = []
     for listener in plan.listeners { listening.append(try listen(listener.address, "listener \(listener.name)")) }
     let adminSocket = try listen(configuration.admin, "admin listener")
@@ -39,12 +42,12 @@ package enum GatewayServer {
         "fewer callers than limits.connections, for want of descriptors",
         metadata: ["descriptors": "\(descriptors)", "connections": "\(connections)"])
     }
-    let contexts = contexts(configuration, connections, mailboxes, control)
+    let contexts = contexts(configuration, connections, mailboxes, control, accessLog)
     var threads: [LoopThread.Handle] = []
     let loop = try EventLoop()
     var startError: (any Error)?
     let plane = try ControlPlane(
-      loop, configuration, plan, logger: logger, mailboxes: mailboxes, control: control,
+      loop, configuration, plan, logger: logger, mailboxes: mailboxes, control: control, accessLog: accessLog,
       stopListening: { [listening] in
         for fd in listening { Socket.close(fd) }
       }
@@ -100,9 +103,23 @@ package enum GatewayServer {
     return min(configuration.limits.connections, max(1, available - own - min(upstream, available / 4)))
   }
 
+  private static func openAccessLog(_ configuration: LogConfiguration) throws(StartFailure) -> AccessLogFile? {
+    do {
+      return try AccessLogFile.open(configuration.access)
+    } catch {
+      let place =
+        switch configuration.access {
+        case .file(let path): path
+        case .standardOutput: "standard output"
+        case .off, .standardError: "standard error"
+        }
+      throw StartFailure("the access log can't be written to \(place): \(error)")
+    }
+  }
+
   private static func contexts(
     _ configuration: GatewayConfiguration, _ connections: Int, _ mailboxes: [Mailbox<WorkerMessage>],
-    _ control: Mailbox<ControlMessage>
+    _ control: Mailbox<ControlMessage>, _ accessLog: AccessLogFile?
   ) -> [WorkerContext] {
     let forwarding = Forwarding(sendsVia: configuration.via, trustedProxies: configuration.trustedProxies)
     let memory = ReplayMemory(limit: configuration.limits.replayMemory)
@@ -114,7 +131,7 @@ package enum GatewayServer {
         index: index, configuration: configuration, forwarding: forwarding,
         leases: leases,
         connections: places, replayMemory: memory, loads: loads,
-        mailboxes: mailboxes, control: control)
+        mailboxes: mailboxes, control: control, accessLog: accessLog)
     }
   }
 

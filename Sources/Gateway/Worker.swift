@@ -38,6 +38,8 @@ enum ControlMessage: Sendable {
   case drained(worker: Int)
   /// Its loop can't go on. The others would hide that a part of the callers is not served.
   case failed(String)
+  /// Lines of the access log were lost, and what the system said, if it said anything.
+  case accessLogDropped(lines: UInt64, reason: SystemError?)
 }
 
 /// How many connections a loop has, for those that hand out new ones. Touched when one opens or closes.
@@ -57,6 +59,8 @@ struct WorkerContext: Sendable {
   let loads: [WorkerLoad]
   let mailboxes: [Mailbox<WorkerMessage>]
   let control: Mailbox<ControlMessage>
+  /// nil when there is none.
+  let accessLog: AccessLogFile?
 }
 
 /// Confined to its thread.
@@ -68,6 +72,7 @@ final class Worker {
     var clientGone: UInt64 = 0
     var accepted: UInt64 = 0
     var shed: UInt64 = 0
+    var accessLogDropped: UInt64 = 0
   }
 
   private static let exchangesKept = 256
@@ -80,6 +85,8 @@ final class Worker {
   let noRoute = RoutePlan.none()
   let replay: ReplayBudget
   let leases: LeaseCache
+  /// nil when there is none.
+  let accessLog: AccessLog?
   private(set) var pools: [UpstreamPool] = []
   private(set) var isDraining = false
   private var isAborted = false
@@ -95,7 +102,7 @@ final class Worker {
   private var receiver: Mailbox<WorkerMessage>.Receiver?
   private var connections = ConnectionTable<HTTP1Downstream>()
   private var spareExchanges: [Exchange] = []
-  private let idPrefix = Array("\(String(UInt64.random(in: .min ... .max), radix: 16))-".utf8)
+  private let idPrefix: [UInt8]
   private var nextID: UInt64 = 0
   private var drainTimer: DrainSweep?
 
@@ -106,12 +113,18 @@ final class Worker {
     self.context = context
     plan = try DataPlanePlan(context.configuration)
     forwarding = Forwarding(copying: context.forwarding)
-    loop = try EventLoop()
+    let loop = try EventLoop()
+    self.loop = loop
     replay = ReplayBudget(context.replayMemory)
     let control = context.control
     let index = context.index
     leases = LeaseCache(loop, credentials: context.configuration.credentials.count, context.leases) {
       control.send(.lease($1, credential: $0, worker: index))
+    }
+    idPrefix = Array("\(String(UInt64.random(in: .min ... .max), radix: 16))-".utf8)
+    let lines = AccessLogLine(context.configuration.log, plan, idPrefix: idPrefix)
+    accessLog = context.accessLog.map {
+      AccessLog(loop, $0, lines) { control.send(.accessLogDropped(lines: $0, reason: $1)) }
     }
     pools = zip(plan.targets, plan.upstreamConnections).map { UpstreamPool(self, $0, limit: share(of: $1)) }
     receiver = try context.mailboxes[index].attach(to: loop) { [unowned self] in receive($0) }
@@ -258,7 +271,9 @@ final class Worker {
     return spareExchanges.popLast() ?? Exchange(self)
   }
 
+  /// It is over, one way or another.
   func giveBack(_ exchange: Exchange) {
+    if let accessLog { accessLog.write(exchange) }
     if spareExchanges.count < Self.exchangesKept { spareExchanges.append(exchange) } else { exchange.discard() }
   }
 
@@ -269,12 +284,18 @@ final class Worker {
     !forwarding.trustedProxies.isEmpty && forwarding.trustedProxies.contains { $0.contains(peer) }
   }
 
-  /// A new X-Request-ID: unique in the process by its counter, and among processes by its random part.
-  func writeRequestID(into out: inout OutputSpan<UInt8>) {
-    nextID += 1
+  /// The exchange's X-Request-ID, the same for every attempt.
+  func writeRequestID(of exchange: Exchange, into out: inout OutputSpan<UInt8>) {
+    if exchange.trace.requestID == 0 { exchange.trace.requestID = takeRequestID() }
     let prefix = idPrefix
     out.append(copying: prefix.span)
-    out.appendHex(nextID)
+    out.appendHex(exchange.trace.requestID)
+  }
+
+  /// Unique in the process by this counter, and among processes by the random part before it.
+  func takeRequestID() -> UInt64 {
+    nextID += 1
+    return nextID
   }
 
   // MARK: The end
@@ -306,6 +327,7 @@ final class Worker {
     self.receiver = nil
     drainTimer?.cancel()
     for pool in pools { pool.close() }
+    accessLog?.close()
     // Both refer back to this object, which must not outlive its loop.
     pools.removeAll()
     spareExchanges.removeAll()

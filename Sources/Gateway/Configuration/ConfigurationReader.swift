@@ -1,5 +1,4 @@
 // Reads the whole document: the top level's keys, then what only shows when all parts are known.
-internal import Logging
 internal import TokenKit
 
 /// Reads one document. Every problem is collected; a snapshot made beside errors must not be used.
@@ -10,9 +9,6 @@ struct ConfigurationReader {
   var environment: [String: String]
   var problems: SettingsProblems
 
-  /// The one value of `log.access` so far.
-  private enum AccessLog: String, CaseIterable { case off }
-
   func read(_ members: [String: JSONValue]) -> GatewayConfiguration {
     let secrets = SecretResolver(environment: environment, directory: directory)
     let top = SettingsReader(path: "", members: members, problems: problems, secrets: secrets)
@@ -22,7 +18,7 @@ struct ConfigurationReader {
     configuration.limits = Limits(top.object("limits"), over: nil)
     configuration.admin = ListenerReading.admin(top.object("admin"))
     configuration.store = StoreReading(directory: directory, problems: problems).read(top.object("store"))
-    configuration.log = log(top.object("log"))
+    configuration.log = LogConfiguration(top.object("log"), directory: directory)
     configuration.trustedProxies = CIDR.list(top, "trusted_proxies") ?? []
     configuration.via = top.flag("via", default: configuration.via)
     configuration.underscoreFields = top.choice("underscore_fields", default: configuration.underscoreFields)
@@ -83,16 +79,6 @@ struct ConfigurationReader {
       }
       return (name, reading.read(name: name, members: members, problems: problems))
     }
-  }
-
-  private func log(_ settings: SettingsReader?) -> LogConfiguration {
-    var log = LogConfiguration()
-    guard let settings else { return log }
-    log.level = settings.choice("level", default: log.level)
-    log.format = settings.choice("format", default: log.format)
-    _ = settings.choice("access", default: AccessLog.off)
-    settings.finish()
-    return log
   }
 
   /// The listeners with the hosts that they take, and warnings for routes whose host none of them takes.

@@ -1,7 +1,6 @@
 // The snapshot that a configuration file becomes: immutable once loaded, defaults filled in, names resolved to
 // indices. `ConfigurationLoader` makes it; every other part of the gateway only reads it.
 package import EventLoop
-package import Logging
 
 /// Everything that gateway.json says.
 package struct GatewayConfiguration: Sendable {
@@ -46,20 +45,6 @@ package struct GatewayConfiguration: Sendable {
     self.trustedProxies = trustedProxies
     self.via = via
     self.underscoreFields = underscoreFields
-  }
-}
-
-/// What is logged, and how.
-package struct LogConfiguration: Sendable {
-  /// How log lines look.
-  package enum Format: String, Sendable, CaseIterable { case json, text }
-
-  package var level: Logger.Level
-  package var format: Format
-
-  package init(level: Logger.Level = .info, format: Format = .json) {
-    self.level = level
-    self.format = format
   }
 }
 

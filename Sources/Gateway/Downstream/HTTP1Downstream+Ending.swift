@@ -60,7 +60,9 @@ extension HTTP1Downstream: TimerHandler {
   func timerFired(_ timer: TimerWheel.Timer) {
     switch phase {
     case .head where hasHeadBegun:
-      answerAndClose(GatewayError(.requestTimeout))
+      let problem = GatewayError(.requestTimeout)
+      worker.accessLog?.write(refused: problem, on: self)
+      answerAndClose(problem)
     case .discarding where mayCloseAfterFlush, .head where stream.unsent > 0:
       if rate.isTooSlow(delivered: stream.delivered) { cutOff() } else { startRate() }
     case .head, .discarding, .closed:
@@ -75,7 +77,10 @@ extension HTTP1Downstream: TimerHandler {
     }
   }
 
-  /// By a reset: a caller that does not read would keep what is on its way to it, and a body that ends with the connection
+  /// The caller is too slow to go on with. By a reset: a caller that does not read would keep what is on its way to it, and a body that ends with the connection
   /// would look whole.
-  private func cutOff() { gone(resetting: true) }
+  private func cutOff() {
+    exchange?.trace.cut(GatewayError(.requestTimeout, reason: "min_rate"))
+    gone(resetting: true)
+  }
 }

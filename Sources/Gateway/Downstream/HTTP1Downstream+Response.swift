@@ -108,7 +108,11 @@ extension HTTP1Downstream: DownstreamChannel {
 
   func answer(_ error: GatewayError) {
     worker.note(error)
-    if hasResponseBegun { return truncate() }
+    exchange?.trace.answered(error)
+    if hasResponseBegun {
+      exchange?.trace.cut(error)
+      return truncate()
+    }
     hasResponseBegun = true
     if case .answering = phase {} else { mayKeepAlive = false }
     if case .malformed = error.kind { mayKeepAlive = false }
@@ -134,6 +138,8 @@ extension HTTP1Downstream: DownstreamChannel {
   func refuse(_ error: GatewayError) {
     let abandoned = exchange
     exchange = nil
+    abandoned?.trace.answered(error)
+    if hasResponseBegun { abandoned?.trace.cut(error) }
     abandoned?.downstreamGone()
     if let abandoned { worker.giveBack(abandoned) }
     if hasResponseBegun {

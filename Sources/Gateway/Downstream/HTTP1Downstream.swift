@@ -89,6 +89,7 @@ final class HTTP1Downstream: StreamDelegate {
   func abort() {
     let abandoned = exchange
     exchange = nil
+    abandoned?.trace.cut(GatewayError(.draining))
     abandoned?.downstreamGone()
     if let abandoned { worker.giveBack(abandoned) }
     close(resetting: abandoned != nil)
@@ -215,7 +216,9 @@ final class HTTP1Downstream: StreamDelegate {
       isHTTP10 = false
       isHeadRequest = false
       callerCloses = false
-      answerAndClose(GatewayError(.malformed(error)))
+      let problem = GatewayError(.malformed(error))
+      worker.accessLog?.write(refused: problem, on: self)
+      answerAndClose(problem)
       return bytes.count
     }
   }
@@ -246,11 +249,14 @@ final class HTTP1Downstream: StreamDelegate {
     do throws(GatewayError) {
       admitted = try Admission.judge(&worker.requestHead, bytes, listener, peer, worker)
     } catch {
+      worker.accessLog?.write(refused: worker.requestHead, bytes, error, on: self)
       return answer(error)
     }
     let exchange = worker.takeExchange()
     swap(&exchange.request, &worker.requestHead)
     self.exchange = exchange
+    exchange.trace = ExchangeTrace(
+      listener: listener.index, begun: worker.loop.now, sentBefore: stream.sent &+ UInt64(stream.unsent))
     exchange.begin(bytes, admitted.plan, path: admitted.path, peer: peer, self)
   }
 
@@ -294,6 +300,7 @@ final class HTTP1Downstream: StreamDelegate {
     close(resetting: resetting)
     if let abandoned {
       worker.counters.clientGone += 1
+      abandoned.trace.limitBytesOut(sent: stream.sent)
       abandoned.downstreamGone()
       worker.giveBack(abandoned)
     }

@@ -28,6 +28,7 @@ extension Exchange: TimerHandler {
       downstream?.answer(error.about(plan))
     case .truncate:
       let downstream = self.downstream
+      trace.cut(GatewayError(body.received > plan.requestBody ? .bodyTooLarge : .streamTimeout))
       end()
       downstream?.truncate()
     case .abort: end()
@@ -52,6 +53,7 @@ extension Exchange: TimerHandler {
 
   func connect(fresh: Bool) {
     resetAttempt()
+    trace.connecting(at: worker.loop.now)
     // A second try goes to a server that has not failed yet, if there is one.
     if !fresh || choice.isExhausted(plan) { choice = UpstreamChoice(number: worker.counters.requests) }
     guard let pool = choice.next(plan, worker.pools, now: worker.loop.now) else { return }
@@ -63,6 +65,7 @@ extension Exchange: TimerHandler {
   func send() {
     guard let upstream else { return }
     hasWritten = true
+    trace.generation = lease?.generation ?? 0
     if !body.isComplete { arm(plan.streamIdleTimeout) }
     upstream.sendHead(of: self)
     if let kept = body.kept { kept.withSpan { upstream.sendData($0) } }
@@ -81,6 +84,7 @@ extension Exchange: TimerHandler {
     held = nil
     response.headBytes.withSpan { forward(response.head, $0) }
     response.body.withSpan { bytes in
+      trace.bytesOut &+= UInt64(bytes.count)
       if bytes.count > 0 { downstream?.sendData(bytes) }
     }
     if response.hasEnded {

@@ -21,6 +21,8 @@ final class Exchange {
   private(set) var forwardedPath: ByteRange = .empty
   var body = RequestBody(willFit: true)
   var keepLimit = 0
+  /// Set by the downstream channel before `begin`.
+  var trace = ExchangeTrace()
 
   // The attempt.
   var machine = ExchangeStateMachine()
@@ -167,7 +169,10 @@ final class Exchange {
     upstream?.resumeResponse()
   }
 
-  func downstreamGone() { perform(machine.downstreamGone()) }
+  func downstreamGone() {
+    trace.isDownstreamGone = true
+    perform(machine.downstreamGone())
+  }
 
   /// `OPTIONS *`
   var isAsterisk: Bool {
@@ -250,6 +255,12 @@ final class Exchange {
     resumeBody()
   }
 
+  func noteResponseByte() {
+    if hasResponseByte { return }
+    hasResponseByte = true
+    trace.firstByte = worker.loop.now
+  }
+
   func informational(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
     if machine.state != .awaitingHead || request.minorVersion == 0 { return }
     if head.status == 100 {
@@ -262,6 +273,7 @@ final class Exchange {
   }
 
   func responseHead(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
+    trace.upstreamStatus = head.status
     let rejection = plan.rejects(head.status) ? judge(head, bytes) : nil
     noteVerdict(isRejection: rejection != nil)
     let action = machine.head(rejection)
@@ -297,12 +309,14 @@ final class Exchange {
 
   func forward(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
     arm(plan.streamIdleTimeout)
+    trace.status = head.status
     downstream?.sendHead(head, bytes)
   }
 
   func responseData(_ bytes: Span<UInt8>) {
     if machine.state == .responding {
       guard let downstream else { return }
+      trace.bytesOut &+= UInt64(bytes.count)
       downstream.sendData(bytes)
       if downstream.hasBacklog { pauseResponse() }
       return
@@ -356,6 +370,7 @@ final class Exchange {
   /// The channel is closed already.
   func upstreamFailed(_ error: GatewayError) {
     upstream = nil
+    trace.error = error
     held?.isCut = true
     let maySendAgain = !hasWritten || (request.method.isIdempotent && body.isWhole)
     perform(machine.upstreamFailed(error, mayResend: maySendAgain && !hasResponseByte))

@@ -9,14 +9,10 @@ enum ProblemResponse {
   ///   - withBody: false for HEAD: the fields of the body without it.
   static func render(_ error: GatewayError, proxyName: String, closing: Bool, withBody: Bool) -> [UInt8] {
     let status = error.status
-    var body = "{\"type\":\"about:blank\",\"title\":\"\(title(status))\",\"status\":\(status)"
-    body += ",\"detail\":\(quoted(error.detail)),\"reason\":\(quoted(error.word))"
-    body += ",\"source\":\(quoted(error.source.rawValue))"
-    if let credential = error.credential { body += ",\"credential\":\(quoted(credential))" }
-    body += "}\n"
+    let body = body(of: error)
     var verdict = "; error=\(error.proxyStatus)"
-    // A good answer without a body, and no error.
-    if case .answeredHere = error.kind { (body, verdict) = ("", "") }
+    // A good answer, and no error.
+    if case .answeredHere = error.kind { verdict = "" }
     var head = "HTTP/1.1 \(status) \(title(status))\r\n"
     if !body.isEmpty { head += "Content-Type: application/problem+json\r\n" }
     head += "Content-Length: \(body.utf8.count)\r\nCache-Control: no-store\r\n"
@@ -28,6 +24,16 @@ enum ProblemResponse {
     }
     if closing { head += "Connection: close\r\n" }
     return Array((head + "\r\n" + (withBody ? body : "")).utf8)
+  }
+
+  /// The document; empty where the answer has no body.
+  static func body(of error: GatewayError) -> String {
+    if case .answeredHere = error.kind { return "" }
+    var body = "{\"type\":\"about:blank\",\"title\":\"\(title(error.status))\",\"status\":\(error.status)"
+    body += ",\"detail\":\(quoted(error.detail)),\"reason\":\(quoted(error.word))"
+    body += ",\"source\":\(quoted(error.source.rawValue))"
+    if let credential = error.credential { body += ",\"credential\":\(quoted(credential))" }
+    return body + "}\n"
   }
 
   /// A JSON string. Details come from our own texts and from names in the configuration.

@@ -28,7 +28,7 @@ package struct LineLogHandler: LogHandler {
     let time = Timestamp.text(milliseconds: Process.wallClockMilliseconds())
     var line: String
     switch format {
-    case .json:
+    case .json, .combined:
       line = "{\"time\":\"\(time)\",\"level\":\"\(event.level)\",\"message\":"
       line += ProblemResponse.quoted("\(event.message)")
       for (key, value) in pairs {

@@ -46,12 +46,16 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   private(set) var idleSince: Int64 = 0
   /// An old connection that dies is none of its server's failures.
   private var hasAnswered = false
+  /// Its address for the access log; nil while that is off.
+  private let label: UpstreamLabel?
+  private var hasServed = false
   private var isClosed = false
 
   init(_ pool: UpstreamPool, _ stream: Stream) {
     self.pool = pool
     self.stream = stream
     idleTimeout = pool.target.idleTimeout
+    label = pool.worker.accessLog == nil ? nil : UpstreamLabel(Socket.peerAddress(stream.fd))
     timers = stream.loop.timers
     timer = timers.make(self)
     stream.delegate = self
@@ -70,6 +74,8 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
     phase = .head
     isHeadRequest = exchange.request.method == .head
     isRequestComplete = false
+    exchange.trace.connected(label, isReused: hasServed, at: stream.loop.now)
+    hasServed = true
     return true
   }
 
@@ -165,7 +171,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
 
   func stream(_ stream: Stream, didRead bytes: Span<UInt8>) {
     if case .idle = phase { return close() }
-    exchange?.hasResponseByte = true
+    exchange?.noteResponseByte()
     do throws(WireError) {
       if let input {
         input.append(bytes)

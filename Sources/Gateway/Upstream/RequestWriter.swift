@@ -81,7 +81,7 @@ enum RequestWriter {
     out.append("\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ")
     out.append(copying: bytes.extracting(exchange.request.authority.range))
     out.append("\r\nX-Request-ID: ")
-    worker.writeRequestID(into: &out)
+    worker.writeRequestID(of: exchange, into: &out)
     out.append("\r\n")
   }
 
@@ -110,7 +110,7 @@ enum RequestWriter {
         HeadWriter.writeField(name: "X-Forwarded-Proto", value: value, into: &out)
       case .xForwardedHost where isTrusted && !kept.contains(.xForwardedHost):
         HeadWriter.writeField(name: "X-Forwarded-Host", value: value, into: &out)
-      case .xRequestID where !kept.contains(.xRequestID) && value.count > 0 && value.count <= 128:
+      case .xRequestID where !kept.contains(.xRequestID) && isRequestID(field):
         HeadWriter.writeField(name: "X-Request-ID", value: value, into: &out)
       default: continue
       }
@@ -123,7 +123,7 @@ enum RequestWriter {
     }
     if !kept.contains(.xRequestID) {
       out.append("X-Request-ID: ")
-      worker.writeRequestID(into: &out)
+      worker.writeRequestID(of: exchange, into: &out)
       out.append("\r\n")
     }
     if let maxForwards, exchange.request.method == .options {
@@ -132,6 +132,9 @@ enum RequestWriter {
       out.append("\r\n")
     }
   }
+
+  /// Whether the caller's X-Request-ID is one to keep.
+  static func isRequestID(_ field: Field) -> Bool { !field.value.isEmpty && field.value.count <= 128 }
 
   /// A decimal number of at most 9 digits; nil for anything else.
   static func decimal(_ value: Span<UInt8>) -> UInt64? {

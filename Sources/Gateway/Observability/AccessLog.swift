@@ -1,0 +1,169 @@
+// A data loop's access log: lines gather in a buffer while requests end, and leave in one write at the end of the turn.
+internal import EventLoop
+internal import HTTPWire
+
+/// Confined to its loop. Never waits for the file: when that takes nothing, whole lines are dropped and counted.
+final class AccessLog: Runnable, TimerHandler {
+  private static let bufferSize = 64 * 1024
+  /// Pause before the next try after the file took nothing, and between reports of what was dropped.
+  private static let pause: Int64 = 50_000_000
+  private static let reportPause: Int64 = 1_000_000_000
+  /// How long the end waits for a pipe's reader.
+  private static let lastTry: Int32 = 1000
+
+  private let loop: EventLoop
+  private let file: AccessLogFile
+  private let report: (UInt64, SystemError?) -> Void
+  private var line: AccessLogLine
+  private let noHead = RequestHead()
+  private let buffer = ByteBuffer(capacity: bufferSize)
+  private var timer: TimerWheel.Timer?
+  private var isQueued = false
+  private var isBlocked = false
+  /// The file has the start of the first line in the buffer.
+  private var isInLine = false
+  private var unreported: UInt64 = 0
+  private var lastReport = Int64.min
+  private var lastError: SystemError?
+  /// Lines that were lost.
+  private(set) var dropped: UInt64 = 0
+
+  /// - Parameter report: told how many more lines were lost, once a second at most, and why, if the system said so.
+  init(
+    _ loop: EventLoop, _ file: AccessLogFile, _ line: AccessLogLine, report: @escaping (UInt64, SystemError?) -> Void
+  ) {
+    self.loop = loop
+    self.file = file
+    self.line = line
+    self.report = report
+    timer = loop.timers.make(self)
+  }
+
+  /// An exchange is over.
+  func write(_ exchange: Exchange) {
+    guard hasRoom() else { return }
+    if exchange.trace.requestID == 0 { exchange.trace.requestID = exchange.worker.takeRequestID() }
+    var entry = AccessLogEntry(
+      trace: exchange.trace, peer: exchange.peer, route: Int(exchange.plan.index), bytesIn: exchange.body.received,
+      isReplayed: exchange.machine.hasReplayed, now: loop.now)
+    if entry.trace.isAnswered, !entry.trace.isCut {
+      Self.countAnswer(&entry, isHead: exchange.request.method == .head)
+    }
+    exchange.requestBytes.withSpan { append(entry, exchange.request, $0) }
+  }
+
+  /// A request got an answer of ours before it became an exchange.
+  func write(
+    refused head: borrowing RequestHead, _ bytes: Span<UInt8>, _ error: GatewayError, on connection: HTTP1Downstream
+  ) {
+    guard hasRoom() else { return }
+    var trace = ExchangeTrace(listener: connection.listener.index, begun: loop.now, sentBefore: 0)
+    trace.answered(error)
+    trace.requestID = connection.worker.takeRequestID()
+    var entry = AccessLogEntry(
+      trace: trace, peer: connection.peer, route: nil, bytesIn: 0, isReplayed: false, now: loop.now)
+    Self.countAnswer(&entry, isHead: connection.isHeadRequest)
+    append(entry, head, bytes)
+  }
+
+  /// What came got an answer of ours, and is no request.
+  func write(refused error: GatewayError, on connection: HTTP1Downstream) {
+    write(refused: noHead, Span(), error, on: connection)
+  }
+
+  /// Errors are rare: rendered a second time for their length.
+  private static func countAnswer(_ entry: inout AccessLogEntry, isHead: Bool) {
+    guard !isHead, let error = entry.trace.error else { return }
+    entry.trace.bytesOut = UInt64(ProblemResponse.body(of: error).utf8.count)
+  }
+
+  private func append(_ entry: borrowing AccessLogEntry, _ head: borrowing RequestHead, _ bytes: Span<UInt8>) {
+    buffer.append(capacity: AccessLogLine.limit) { out in line.write(entry, head, bytes, into: &out) }
+    if isQueued || isBlocked { return }
+    isQueued = true
+    loop.runLater(self)
+  }
+
+  // MARK: Writing
+
+  /// The turn is over.
+  func runAgain() {
+    isQueued = false
+    if !isBlocked { flush() }
+  }
+
+  private func hasRoom() -> Bool {
+    if Self.bufferSize - buffer.count < AccessLogLine.limit, !isBlocked { flush() }
+    if Self.bufferSize - buffer.count >= AccessLogLine.limit { return true }
+    drop(1)
+    return false
+  }
+
+  private func flush() {
+    while !buffer.isEmpty {
+      switch buffer.withSpan({ file.write($0) }) {
+      case .bytes(let count):
+        isInLine = buffer.withSpan { $0[count - 1] } != AccessLogFile.lineEnd
+        buffer.consume(count)
+      case .full:
+        return block()
+      case .failed(let error):
+        lastError = error
+        dropBuffered()
+        return block()
+      }
+    }
+  }
+
+  private func block() {
+    isBlocked = true
+    arm()
+  }
+
+  /// Nothing can be written: the lines are lost, but for the rest of one that was begun.
+  private func dropBuffered() {
+    var kept = 0
+    var lines: UInt64 = 0
+    buffer.withSpan { bytes in
+      for index in 0..<bytes.count where bytes[index] == AccessLogFile.lineEnd {
+        if isInLine, lines == 0, kept == 0 { kept = index + 1 } else { lines += 1 }
+      }
+    }
+    if kept > 0 { buffer.truncate(to: kept) } else { buffer.removeAll() }
+    if lines > 0 { drop(lines) }
+  }
+
+  private func drop(_ lines: UInt64) {
+    dropped &+= lines
+    unreported &+= lines
+    arm()
+  }
+
+  private func arm() {
+    if let timer, !loop.timers.isArmed(timer) { loop.timers.schedule(timer, at: loop.now + Self.pause) }
+  }
+
+  func timerFired(_ timer: TimerWheel.Timer) {
+    isBlocked = false
+    flush()
+    if unreported == 0 { return }
+    if lastReport == .min || loop.now - lastReport >= Self.reportPause { sendReport() } else { arm() }
+  }
+
+  private func sendReport() {
+    lastReport = loop.now
+    report(unreported, lastError)
+    unreported = 0
+    lastError = nil
+  }
+
+  /// The loop ends: everything is written, for which a slow reader gets a moment.
+  func close() {
+    if let timer { loop.timers.release(timer) }
+    timer = nil
+    flush()
+    if !buffer.isEmpty, lastError == nil, file.waitUntilWritable(milliseconds: Self.lastTry) { flush() }
+    dropBuffered()
+    if unreported > 0 { sendReport() }
+  }
+}
