@@ -122,7 +122,8 @@ final class Worker {
       control.send(.lease($1, credential: $0, worker: index))
     }
     idPrefix = Array("\(String(UInt64.random(in: .min ... .max), radix: 16))-".utf8)
-    let lines = AccessLogLine(context.configuration.log, plan, idPrefix: idPrefix)
+    let lines = AccessLogLine(
+      context.configuration.log, listeners: plan.listeners, routes: plan.plans, idPrefix: idPrefix)
     accessLog = context.accessLog.map {
       AccessLog(loop, $0, lines) { control.send(.accessLogDropped(lines: $0, reason: $1)) }
     }

@@ -64,14 +64,15 @@ package struct LogConfiguration: Sendable {
     case "stderr": return .standardError
     default: break
     }
-    if text.isEmpty || text.hasSuffix("/") || text.utf8.contains(0) {
-      settings.reject("access", "must be \"off\", \"stdout\", \"stderr\" or the path of a file")
+    // A bare word is a mistake sooner than a file.
+    guard text.contains("/") || text.contains("."), !text.hasSuffix("/"), !text.utf8.contains(0) else {
+      settings.reject(
+        "access",
+        "\"\(text)\" is not one of \"off\", \"stdout\", \"stderr\"; the path of a file has a \"/\" or a \".\" in it")
       return .off
     }
     let path = SystemFile.resolve(text, in: directory)
-    if let problem = AccessLogFile.problem(path: path) {
-      settings.reject("access", "\(problem); write \"off\", \"stdout\", \"stderr\" or the path of a file")
-    }
+    if let problem = AccessLogFile.problem(path: path) { settings.reject("access", problem) }
     return .file(path)
   }
 }

@@ -94,6 +94,6 @@ final class UpstreamLabel {
   let bytes: [UInt8]
 
   init(_ address: SocketAddress?) {
-    bytes = Array(ProblemResponse.quoted(address.map { "\($0)" } ?? "").utf8.dropFirst().dropLast().prefix(128))
+    bytes = Array(AccessLogText.name(address.map { "\($0)" } ?? "").utf8)
   }
 }

@@ -27,6 +27,8 @@ final class AccessLog: Runnable, TimerHandler {
   private var lastError: SystemError?
   /// Lines that were lost.
   private(set) var dropped: UInt64 = 0
+  /// Lines wait for the file.
+  var isHolding: Bool { !buffer.isEmpty }
 
   /// - Parameter report: told how many more lines were lost, once a second at most, and why, if the system said so.
   init(
@@ -75,6 +77,11 @@ final class AccessLog: Runnable, TimerHandler {
   private static func countAnswer(_ entry: inout AccessLogEntry, isHead: Bool) {
     guard !isHead, let error = entry.trace.error else { return }
     entry.trace.bytesOut = UInt64(ProblemResponse.body(of: error).utf8.count)
+  }
+
+  /// The line of an entry, if there is room for it.
+  func write(_ entry: borrowing AccessLogEntry, _ head: borrowing RequestHead, _ bytes: Span<UInt8>) {
+    if hasRoom() { append(entry, head, bytes) }
   }
 
   private func append(_ entry: borrowing AccessLogEntry, _ head: borrowing RequestHead, _ bytes: Span<UInt8>) {

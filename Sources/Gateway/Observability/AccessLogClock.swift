@@ -16,7 +16,7 @@ struct AccessLogClock {
 
   init(_ format: LogConfiguration.AccessFormat) {
     self.format = format
-    hourPlace = format == .json ? 20 : 17
+    hourPlace = format == .json ? 20 : 18
     millisecondPlace = 29
   }
 

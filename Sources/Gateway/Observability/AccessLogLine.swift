@@ -19,7 +19,6 @@ struct AccessLogEntry {
 struct AccessLogLine {
   /// Bytes of a line at most, whatever callers send: what a pipe takes whole or not at all (PIPE_BUF).
   static let limit = 4096
-  private static let nameLimit = 100
   private static let idLimit = 160
   private static let methodLimit = 32
   private static let hostLimit = 256
@@ -34,26 +33,17 @@ struct AccessLogLine {
   private let routes: [[UInt8]]
   private var clock: AccessLogClock
 
-  init(_ configuration: LogConfiguration, _ plan: DataPlanePlan, idPrefix: [UInt8]) {
+  init(_ configuration: LogConfiguration, listeners: [ListenerPlan], routes: [RoutePlan], idPrefix: [UInt8]) {
     format = configuration.accessFormat
     redaction = AccessLogRedaction(configuration.redact)
     self.idPrefix = idPrefix.map { $0 }
-    listeners = plan.listeners.map { Array("\",\"listener\":\"\(Self.escaped($0.name))\",\"peer\":\"".utf8) }
-    routes = plan.plans.map { route in
-      var text = ",\"route\":\"\(Self.escaped(route.name))\""
-      if route.credential != nil { text += ",\"credential\":\"\(Self.escaped(route.credentialName))\"" }
+    self.listeners = listeners.map { Array("\",\"listener\":\"\(AccessLogText.name($0.name))\",\"peer\":\"".utf8) }
+    self.routes = routes.map { route in
+      var text = ",\"route\":\"\(AccessLogText.name(route.name))\""
+      if route.credential != nil { text += ",\"credential\":\"\(AccessLogText.name(route.credentialName))\"" }
       return Array(text.utf8)
     }
     clock = AccessLogClock(configuration.accessFormat)
-  }
-
-  private static func escaped(_ name: String) -> String {
-    let bytes = Array(name.utf8)
-    let line = [UInt8](capacity: nameLimit + AccessLogText.overhead) { out in
-      var text = AccessLogText(.json, limit: nameLimit)
-      text.append(bytes.span, into: &out)
-    }
-    return String(decoding: line, as: UTF8.self)
   }
 
   /// - Parameters:

@@ -15,6 +15,7 @@ struct AccessLogText {
   private static let mark: StaticString = "..."
   /// What a value takes at most, beyond its limit.
   static let overhead = 3
+  private static let nameLimit = 120
 
   private let style: Style
   private var left: Int
@@ -42,6 +43,16 @@ struct AccessLogText {
       start = index
     }
     appendPlain(bytes.extracting(start..<index), into: &out)
+  }
+
+  /// A name of the configuration, or an address, inside a JSON string: rendered once.
+  static func name(_ name: String) -> String {
+    let bytes = Array(name.utf8)
+    let rendered = [UInt8](capacity: nameLimit + overhead) { out in
+      var text = AccessLogText(.json, limit: nameLimit)
+      text.append(bytes.span, into: &out)
+    }
+    return String(decoding: rendered, as: UTF8.self)
   }
 
   mutating func append(_ text: StaticString, into out: inout OutputSpan<UInt8>) { appendPlain(text.bytes, into: &out) }

@@ -62,7 +62,19 @@ struct ConfigurationErrorTests {
         "log.level: \"inof\" is not one of \"trace\", \"debug\", \"info\", \"notice\", \"warning\", \"error\", \"critical\", "
           + "did you mean \"info\"?"),
       Mistake(
-        "\"access\": \"off\"", "\"access\": \"on\"", "log.access: \"on\" is not one of \"off\""),
+        "\"access\": \"off\"", "\"access\": \"on\"",
+        "log.access: \"on\" is not one of \"off\", \"stdout\", \"stderr\"; the path of a file has a \"/\" or a \".\" in it"
+      ),
+      Mistake("\"access\": \"off\"", "\"access\": \"/proc\"", "log.access: /proc is a directory"),
+      Mistake(
+        "\"access\": \"off\"", "\"access\": \"/proc/nowhere/a.log\"",
+        "log.access: directory /proc/nowhere cannot be read: No such file or directory"),
+      Mistake(
+        "\"access\": \"off\"", "\"redact\": [\"key\", \"\"]",
+        "log.redact: must name query parameters, and one of the names is empty"),
+      Mistake(
+        "\"format\": \"json\"", "\"format\": \"clf\"",
+        "log.format: \"clf\" is not one of \"json\", \"text\", \"combined\""),
       Mistake(
         "\"path\": \"DIR/gateway.db\"", "\"kind\": \"postgresql\"",
         "store.kind: \"postgresql\" is not one of \"sqlite\", \"postgres\", did you mean \"postgres\"?"),

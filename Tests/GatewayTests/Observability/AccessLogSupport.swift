@@ -1,0 +1,68 @@
+// What the tests of the access log share: lines rendered from made-up exchanges, and a strict reading of JSON strings.
+import EventLoop
+import GatewayTesting
+import HTTPWire
+import TokenKit
+
+@testable import Gateway
+
+enum JSONString {
+  /// RFC 8259 §7, by a reader of its own that knows nothing of the writer.
+  static func isValid(_ text: String) -> Bool { JSONValue.parse(Array("[\(text)]".utf8)) != nil }
+}
+
+/// Renders lines as a data loop does.
+struct LineRig {
+  var line: AccessLogLine
+
+  init(
+    format: LogConfiguration.Format = .json, redact: [String] = ["token"], listener: String = "main",
+    route: String = "route", credential: String? = "credential"
+  ) throws {
+    var configuration = GatewayConfiguration(
+      listeners: [ListenerConfiguration(name: listener, address: .ipv4(0x7f00_0001, port: 1))])
+    configuration.log = LogConfiguration(format: format, redact: redact)
+    let plan = try DataPlanePlan(configuration)
+    let routes = [
+      RoutePlan(
+        index: 0, name: route, credential: credential.map { _ in 0 }, credentialName: credential ?? "", upstreams: [],
+        basePath: [], preservesHost: false, ownedNames: [], rejections: [], requestBody: 0, replayBody: 0,
+        connectTimeout: 0, responseHeadTimeout: 0, streamIdleTimeout: 0, parkTimeout: 0)
+    ]
+    line = AccessLogLine(configuration.log, listeners: plan.listeners, routes: routes, idPrefix: Array("id-".utf8))
+  }
+
+  /// - Parameter request: a whole head; empty when what came was no request.
+  mutating func render(_ entry: AccessLogEntry, _ request: String) throws -> String {
+    let bytes = Array(request.utf8)
+    return try render(entry, bytes)
+  }
+
+  mutating func render(_ entry: AccessLogEntry, _ bytes: [UInt8]) throws -> String {
+    var head = RequestHead()
+    if !bytes.isEmpty, try head.parse(bytes.span, limits: HeadLimits()) == nil { throw NoHead() }
+    var line = line
+    let rendered = [UInt8](capacity: AccessLogLine.limit) { out in line.write(entry, head, bytes.span, into: &out) }
+    self.line = line
+    return String(decoding: rendered, as: UTF8.self)
+  }
+
+  struct NoHead: Error {}
+}
+
+extension AccessLogEntry {
+  /// A request that took 1.5 s and got 200 from 127.0.0.1:9101.
+  static var plain: AccessLogEntry {
+    var trace = ExchangeTrace(listener: 0, begun: 1_000_000_000, sentBefore: 0)
+    trace.requestID = 0xab
+    trace.connecting(at: 1_000_250_000)
+    trace.connected(UpstreamLabel(.ipv4(0x7f00_0001, port: 9101)), isReused: true, at: 1_001_250_000)
+    trace.firstByte = 1_201_250_000
+    trace.generation = 7
+    trace.upstreamStatus = 200
+    trace.status = 200
+    trace.bytesOut = 1234
+    return AccessLogEntry(
+      trace: trace, peer: .ipv4(0x0a01_0203, port: 5), route: 0, bytesIn: 56, isReplayed: false, now: 2_500_000_000)
+  }
+}
