@@ -17,8 +17,9 @@ extension StaticString {
 
 extension Span<UInt8> {
   /// The eight bytes from `index` on, the first one lowest. Traps when they are not all there.
+  @inlinable
   @inline(__always)
-  func word(at index: Int) -> UInt64 {
+  package func word(at index: Int) -> UInt64 {
     precondition(index >= 0 && index <= count - 8, "word out of bounds")
     // Holds: the bounds were checked, any bits are a UInt64, and the load needs no alignment.
     return UInt64(littleEndian: unsafe bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
@@ -51,6 +52,13 @@ extension OutputSpan<UInt8> {
   @_lifetime(self: copy self)
   package mutating func appendDecimal(_ value: UInt64) {
     if value < 10 { return append(0x30 + UInt8(truncatingIfNeeded: value)) }
+    if value < 1000 {
+      // Octets of addresses and statuses: divided by constants, which is multiplied.
+      let small = UInt32(truncatingIfNeeded: value)
+      if small >= 100 { append(0x30 + UInt8(truncatingIfNeeded: small / 100)) }
+      append(0x30 + UInt8(truncatingIfNeeded: small / 10 % 10))
+      return append(0x30 + UInt8(truncatingIfNeeded: small % 10))
+    }
     var divisor: UInt64 = 10
     while value / divisor >= 10 { divisor *= 10 }
     var rest = value

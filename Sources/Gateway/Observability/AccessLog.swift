@@ -1,10 +1,15 @@
-// A data loop's access log: lines gather in a buffer while requests end, and leave in one write at the end of the turn.
+// A data loop's access log: lines gather in a buffer while requests end, and leave in one write at the end of the turn,
+// or, when turns come thick and fast, of several turns.
 internal import EventLoop
 internal import HTTPWire
 
 /// Confined to its loop. Never waits for the file: when that takes nothing, whole lines are dropped and counted.
 final class AccessLog: Runnable, TimerHandler {
   private static let bufferSize = 64 * 1024
+  /// Bytes that are worth a write of their own.
+  private static let batch = 16 * 1024
+  /// Between the writes of smaller batches: what a line waits at most, and a tick of the timers.
+  private static let gathering: Int64 = 10_000_000
   /// Pause before the next try after the file took nothing, and between reports of what was dropped.
   private static let pause: Int64 = 50_000_000
   private static let reportPause: Int64 = 1_000_000_000
@@ -15,15 +20,17 @@ final class AccessLog: Runnable, TimerHandler {
   private let file: AccessLogFile
   private let report: (UInt64, SystemError?) -> Void
   private var line: AccessLogLine
-  private let noHead = RequestHead()
   private let buffer = ByteBuffer(capacity: bufferSize)
   private var timer: TimerWheel.Timer?
+  /// When the timer fires, if it is armed.
+  private var armedFor = Int64.max
   private var isQueued = false
   private var isBlocked = false
   /// The file has the start of the first line in the buffer.
   private var isInLine = false
   private var unreported: UInt64 = 0
   private var lastReport = Int64.min
+  private var lastWrite = Int64.min
   private var lastError: SystemError?
   /// Lines that were lost.
   private(set) var dropped: UInt64 = 0
@@ -45,13 +52,10 @@ final class AccessLog: Runnable, TimerHandler {
   func write(_ exchange: Exchange) {
     guard hasRoom() else { return }
     if exchange.trace.requestID == 0 { exchange.trace.requestID = exchange.worker.takeRequestID() }
-    var entry = AccessLogEntry(
-      trace: exchange.trace, peer: exchange.peer, route: Int(exchange.plan.index), bytesIn: exchange.body.received,
-      isReplayed: exchange.machine.hasReplayed, now: loop.now)
-    if entry.trace.isAnswered, !entry.trace.isCut {
-      Self.countAnswer(&entry, isHead: exchange.request.method == .head)
+    if exchange.trace.isAnswered, !exchange.trace.isCut {
+      exchange.trace.bytesOut = Self.answerCount(exchange.trace, exchange.request)
     }
-    exchange.requestBytes.withSpan { append(entry, exchange.request, $0) }
+    exchange.requestBytes.withSpan { append(exchange, $0) }
   }
 
   /// A request got an answer of ours before it became an exchange.
@@ -62,30 +66,26 @@ final class AccessLog: Runnable, TimerHandler {
     var trace = ExchangeTrace(listener: connection.listener.index, begun: loop.now, sentBefore: 0)
     trace.answered(error)
     trace.requestID = connection.worker.takeRequestID()
-    var entry = AccessLogEntry(
-      trace: trace, peer: connection.peer, route: nil, bytesIn: 0, isReplayed: false, now: loop.now)
-    Self.countAnswer(&entry, isHead: connection.isHeadRequest)
-    append(entry, head, bytes)
+    trace.bytesOut = Self.answerCount(trace, head)
+    append(RefusedRequest(trace: trace, request: copy head, peer: connection.peer), bytes)
   }
 
   /// What came got an answer of ours, and is no request.
   func write(refused error: GatewayError, on connection: HTTP1Downstream) {
-    write(refused: noHead, Span(), error, on: connection)
+    write(refused: RequestHead(), Span(), error, on: connection)
   }
 
   /// Errors are rare: rendered a second time for their length.
-  private static func countAnswer(_ entry: inout AccessLogEntry, isHead: Bool) {
-    guard !isHead, let error = entry.trace.error else { return }
-    entry.trace.bytesOut = UInt64(ProblemResponse.body(of: error).utf8.count)
+  private static func answerCount(_ trace: ExchangeTrace, _ head: borrowing RequestHead) -> UInt64 {
+    guard head.method != .head, let error = trace.error else { return 0 }
+    return UInt64(ProblemResponse.body(of: error).utf8.count)
   }
 
-  /// The line of an entry, if there is room for it.
-  func write(_ entry: borrowing AccessLogEntry, _ head: borrowing RequestHead, _ bytes: Span<UInt8>) {
-    if hasRoom() { append(entry, head, bytes) }
-  }
+  /// The line of a subject, if there is room for it.
+  func write(_ subject: some AccessLogSubject, _ bytes: Span<UInt8>) { if hasRoom() { append(subject, bytes) } }
 
-  private func append(_ entry: borrowing AccessLogEntry, _ head: borrowing RequestHead, _ bytes: Span<UInt8>) {
-    buffer.append(capacity: AccessLogLine.limit) { out in line.write(entry, head, bytes, into: &out) }
+  private func append(_ subject: some AccessLogSubject, _ bytes: Span<UInt8>) {
+    buffer.append(capacity: AccessLogLine.limit) { out in line.write(subject, bytes, now: loop.now, into: &out) }
     if isQueued || isBlocked { return }
     isQueued = true
     loop.runLater(self)
@@ -96,7 +96,9 @@ final class AccessLog: Runnable, TimerHandler {
   /// The turn is over.
   func runAgain() {
     isQueued = false
-    if !isBlocked { flush() }
+    if isBlocked { return }
+    let isDue = lastWrite == .min || loop.now - lastWrite >= Self.gathering
+    if isDue || buffer.count >= Self.batch { flush() } else { arm(at: lastWrite + Self.gathering) }
   }
 
   private func hasRoom() -> Bool {
@@ -107,6 +109,7 @@ final class AccessLog: Runnable, TimerHandler {
   }
 
   private func flush() {
+    lastWrite = loop.now
     while !buffer.isEmpty {
       switch buffer.withSpan({ file.write($0) }) {
       case .bytes(let count):
@@ -124,7 +127,7 @@ final class AccessLog: Runnable, TimerHandler {
 
   private func block() {
     isBlocked = true
-    arm()
+    arm(at: loop.now + Self.pause)
   }
 
   /// Nothing can be written: the lines are lost, but for the rest of one that was begun.
@@ -143,18 +146,25 @@ final class AccessLog: Runnable, TimerHandler {
   private func drop(_ lines: UInt64) {
     dropped &+= lines
     unreported &+= lines
-    arm()
+    arm(at: loop.now + Self.pause)
   }
 
-  private func arm() {
-    if let timer, !loop.timers.isArmed(timer) { loop.timers.schedule(timer, at: loop.now + Self.pause) }
+  private func arm(at deadline: Int64) {
+    guard let timer, deadline < armedFor else { return }
+    armedFor = deadline
+    loop.timers.schedule(timer, at: deadline)
   }
 
   func timerFired(_ timer: TimerWheel.Timer) {
+    armedFor = .max
     isBlocked = false
     flush()
     if unreported == 0 { return }
-    if lastReport == .min || loop.now - lastReport >= Self.reportPause { sendReport() } else { arm() }
+    if lastReport == .min || loop.now - lastReport >= Self.reportPause {
+      sendReport()
+    } else {
+      arm(at: loop.now + Self.pause)
+    }
   }
 
   private func sendReport() {
@@ -172,5 +182,21 @@ final class AccessLog: Runnable, TimerHandler {
     if !buffer.isEmpty, lastError == nil, file.waitUntilWritable(milliseconds: Self.lastTry) { flush() }
     dropBuffered()
     if unreported > 0 { sendReport() }
+  }
+}
+
+/// A request that got an answer before it became an exchange.
+private final class RefusedRequest: AccessLogSubject {
+  let trace: ExchangeTrace
+  let request: RequestHead
+  let peer: SocketAddress
+  var routeIndex: Int? { nil }
+  var bytesIn: UInt64 { 0 }
+  var isReplayed: Bool { false }
+
+  init(trace: ExchangeTrace, request: RequestHead, peer: SocketAddress) {
+    self.trace = trace
+    self.request = request
+    self.peer = peer
   }
 }

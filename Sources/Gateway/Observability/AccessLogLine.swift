@@ -3,16 +3,23 @@
 internal import EventLoop
 internal import HTTPWire
 
-/// What a line tells, besides the request's head. Made on the stack for each line.
-struct AccessLogEntry {
-  var trace: ExchangeTrace
-  var peer: SocketAddress
+/// What a line tells of: an exchange, or a request that did not become one. Read field by field, and copied nowhere.
+protocol AccessLogSubject: AnyObject {
+  var trace: ExchangeTrace { get }
+  /// Without a method when what came was no request.
+  var request: RequestHead { get }
+  var peer: SocketAddress { get }
   /// The route's place among the plans; nil when none was found.
-  var route: Int?
-  var bytesIn: UInt64
-  var isReplayed: Bool
-  /// The line's end of the exchange, nanoseconds of CLOCK_BOOTTIME.
-  var now: Int64
+  var routeIndex: Int? { get }
+  /// Of the request's body.
+  var bytesIn: UInt64 { get }
+  var isReplayed: Bool { get }
+}
+
+extension Exchange: AccessLogSubject {
+  var routeIndex: Int? { Int(plan.index) }
+  var bytesIn: UInt64 { body.received }
+  var isReplayed: Bool { machine.hasReplayed }
 }
 
 /// Confined to its loop.
@@ -29,55 +36,66 @@ struct AccessLogLine {
   private let format: LogConfiguration.AccessFormat
   private let redaction: AccessLogRedaction
   private let idPrefix: [UInt8]
-  private let listeners: [[UInt8]]
-  private let routes: [[UInt8]]
+  /// What is rendered once: each listener's part, then each route's.
+  private let parts: [UInt8]
+  /// Where each part ends.
+  private let ends: [Int]
+  private let listenerCount: Int
   private var clock: AccessLogClock
 
   init(_ configuration: LogConfiguration, listeners: [ListenerPlan], routes: [RoutePlan], idPrefix: [UInt8]) {
     format = configuration.accessFormat
     redaction = AccessLogRedaction(configuration.redact)
     self.idPrefix = idPrefix.map { $0 }
-    self.listeners = listeners.map { Array("\",\"listener\":\"\(AccessLogText.name($0.name))\",\"peer\":\"".utf8) }
-    self.routes = routes.map { route in
-      var text = ",\"route\":\"\(AccessLogText.name(route.name))\""
-      if route.credential != nil { text += ",\"credential\":\"\(AccessLogText.name(route.credentialName))\"" }
-      return Array(text.utf8)
+    var parts: [UInt8] = []
+    var ends: [Int] = []
+    for listener in listeners {
+      parts += "\",\"listener\":\"\(AccessLogText.name(listener.name))\",\"peer\":\"".utf8
+      ends.append(parts.count)
     }
+    for route in routes {
+      parts += ",\"route\":\"\(AccessLogText.name(route.name))\"".utf8
+      if route.credential != nil {
+        parts += ",\"credential\":\"\(AccessLogText.name(route.credentialName))\"".utf8
+      }
+      ends.append(parts.count)
+    }
+    self.parts = parts
+    self.ends = ends
+    listenerCount = listeners.count
     clock = AccessLogClock(configuration.accessFormat)
   }
 
   /// - Parameters:
-  ///   - head: without a method when the request could not be understood.
-  ///   - bytes: what the head's ranges count in.
+  ///   - bytes: what the ranges of its request count in.
+  ///   - now: its end, nanoseconds of CLOCK_BOOTTIME.
   mutating func write(
-    _ entry: borrowing AccessLogEntry, _ head: borrowing RequestHead, _ bytes: Span<UInt8>,
-    into out: inout OutputSpan<UInt8>
+    _ entry: some AccessLogSubject, _ bytes: Span<UInt8>, now: Int64, into out: inout OutputSpan<UInt8>
   ) {
-    clock.advance(to: entry.now)
+    clock.advance(to: now)
     switch format {
-    case .json: writeJSON(entry, head, bytes, &out)
-    case .combined: writeCombined(entry, head, bytes, &out)
+    case .json: writeJSON(entry, bytes, now, &out)
+    case .combined: writeCombined(entry, bytes, &out)
     }
   }
 
   // MARK: JSON
 
   private func writeJSON(
-    _ entry: borrowing AccessLogEntry, _ head: borrowing RequestHead, _ bytes: Span<UInt8>,
-    _ out: inout OutputSpan<UInt8>
+    _ entry: some AccessLogSubject, _ bytes: Span<UInt8>, _ now: Int64, _ out: inout OutputSpan<UInt8>
   ) {
     out.append(copying: clock.bytes.span)
-    writeRequestID(entry.trace.requestID, head, bytes, &out)
-    let listener = listeners[entry.trace.listener]
-    out.append(copying: listener.span)
+    writeRequestID(entry, bytes, &out)
+    writePart(entry.trace.listener, &out)
     entry.peer.writeHost(into: &out)
-    if !head.methodRange.isEmpty {
+    if !entry.request.methodRange.isEmpty {
       out.append("\",\"method\":\"")
-      value(bytes.extracting(head.methodRange.range), Self.methodLimit, &out)
+      // Methods and hosts have no character that needs escaping: the parser lets none through.
+      out.append(copying: bytes.extracting(entry.request.methodRange.range).extracting(first: Self.methodLimit))
       out.append("\",\"host\":\"")
-      value(bytes.extracting(head.authority.range), Self.hostLimit, &out)
+      out.append(copying: bytes.extracting(entry.request.authority.range).extracting(first: Self.hostLimit))
       out.append("\",\"path\":\"")
-      writeTarget(.json, head, bytes, &out)
+      writeTarget(.json, entry, bytes, &out)
     }
     out.append("\",\"status\":")
     out.appendDecimal(UInt64(entry.trace.loggedStatus))
@@ -86,10 +104,9 @@ struct AccessLogLine {
     out.append(",\"bytes_out\":")
     out.appendDecimal(entry.trace.bytesOut)
     out.append(",\"duration\":")
-    Self.writeSeconds(entry.now &- entry.trace.begun, &out)
-    if let index = entry.route {
-      let route = routes[index]
-      out.append(copying: route.span)
+    Self.writeSeconds(now &- entry.trace.begun, &out)
+    if let index = entry.routeIndex {
+      writePart(listenerCount + index, &out)
     }
     if entry.trace.generation != 0 {
       out.append(",\"generation\":")
@@ -105,7 +122,7 @@ struct AccessLogLine {
       out.append("\"")
     }
     if entry.trace.isCut { out.append(",\"cut\":true") }
-    for field in head.fields where field.known == .other {
+    for field in entry.request.fields where field.isUnknown {
       let name = bytes.extracting(field.name.range)
       if Self.isEqual(name, "user-agent") {
         out.append(",\"user_agent\":\"")
@@ -117,14 +134,18 @@ struct AccessLogLine {
     out.append("}\n")
   }
 
-  private func writeUpstream(_ entry: borrowing AccessLogEntry, _ out: inout OutputSpan<UInt8>) {
+  private func writeUpstream(_ entry: some AccessLogSubject, _ out: inout OutputSpan<UInt8>) {
     if let upstream = entry.trace.upstream {
       out.append(",\"upstream\":\"")
       let address = upstream.bytes
       out.append(copying: address.span)
-      out.append("\",\"upstream_connect\":")
-      Self.writeSeconds(entry.trace.connected &- entry.trace.connectBegun, &out)
-      out.append(entry.trace.isReused ? ",\"reused\":true" : ",\"reused\":false")
+      out.append(entry.trace.isReused ? "\",\"reused\":true" : "\",\"reused\":false")
+      // Nothing to tell of a connection that was there; a wait for one is.
+      let wait = entry.trace.connected &- entry.trace.connectBegun
+      if wait != 0 || !entry.trace.isReused {
+        out.append(",\"upstream_connect\":")
+        Self.writeSeconds(wait, &out)
+      }
     }
     if entry.trace.firstByte != 0 {
       out.append(",\"upstream_first_byte\":")
@@ -138,17 +159,15 @@ struct AccessLogLine {
 
   /// The one that the upstream got: the caller's if it sent one, else ours.
   private func writeRequestID(
-    _ own: UInt64, _ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ out: inout OutputSpan<UInt8>
+    _ entry: some AccessLogSubject, _ bytes: Span<UInt8>, _ out: inout OutputSpan<UInt8>
   ) {
-    if head.names.contains(.xRequestID) {
-      for field in head.fields where field.known == .xRequestID && !field.isDropped {
-        if RequestWriter.isRequestID(field) {
-          return value(bytes.extracting(field.value.range), Self.idLimit, &out)
-        }
+    if entry.request.names.contains(.xRequestID) {
+      for field in entry.request.fields where field.isOwnRequestID {
+        return value(bytes.extracting(field.value.range), Self.idLimit, &out)
       }
     }
     out.append(copying: idPrefix.span)
-    out.appendHex(own)
+    out.appendHex(entry.trace.requestID)
   }
 
   // MARK: Combined
@@ -156,38 +175,37 @@ struct AccessLogLine {
   /// The combined format of Apache and nginx, in UTC: caller, time, request, status, bytes of the body, Referer,
   /// User-Agent.
   private func writeCombined(
-    _ entry: borrowing AccessLogEntry, _ head: borrowing RequestHead, _ bytes: Span<UInt8>,
-    _ out: inout OutputSpan<UInt8>
+    _ entry: some AccessLogSubject, _ bytes: Span<UInt8>, _ out: inout OutputSpan<UInt8>
   ) {
     entry.peer.writeHost(into: &out)
     out.append(copying: clock.bytes.span)
-    if head.methodRange.isEmpty {
+    if entry.request.methodRange.isEmpty {
       out.append("-")
     } else {
       var text = AccessLogText(.plain, limit: Self.methodLimit)
-      text.append(bytes.extracting(head.methodRange.range), into: &out)
+      text.append(bytes.extracting(entry.request.methodRange.range), into: &out)
       out.append(" ")
-      writeTarget(.plain, head, bytes, &out)
-      out.append(head.minorVersion == 0 ? " HTTP/1.0" : " HTTP/1.1")
+      writeTarget(.plain, entry, bytes, &out)
+      out.append(entry.request.minorVersion == 0 ? " HTTP/1.0" : " HTTP/1.1")
     }
     out.append("\" ")
     let status = entry.trace.loggedStatus
     if status == 0 { out.append("000") } else { out.appendDecimal(UInt64(status)) }
     out.append(" ")
     out.appendDecimal(entry.trace.bytesOut)
-    writeQuoted("referer", Self.refererLimit, head, bytes, &out)
-    writeQuoted("user-agent", Self.agentLimit, head, bytes, &out)
+    writeQuoted("referer", Self.refererLimit, entry, bytes, &out)
+    writeQuoted("user-agent", Self.agentLimit, entry, bytes, &out)
     out.append("\n")
   }
 
   private func writeQuoted(
-    _ name: StaticString, _ limit: Int, _ head: borrowing RequestHead, _ bytes: Span<UInt8>,
+    _ name: StaticString, _ limit: Int, _ entry: some AccessLogSubject, _ bytes: Span<UInt8>,
     _ out: inout OutputSpan<UInt8>
   ) {
     out.append(" \"")
     var text = AccessLogText(.plain, limit: limit)
     var isThere = false
-    for field in head.fields where field.known == .other && !isThere {
+    for field in entry.request.fields where field.isUnknown && !isThere {
       if !Self.isEqual(bytes.extracting(field.name.range), name) { continue }
       isThere = true
       redaction.append(bytes.extracting(field.value.range), text: &text, into: &out)
@@ -198,13 +216,19 @@ struct AccessLogLine {
 
   // MARK: Parts
 
+  private func writePart(_ index: Int, _ out: inout OutputSpan<UInt8>) {
+    out.append(copying: parts.span.extracting((index == 0 ? 0 : ends[index - 1])..<ends[index]))
+  }
+
   /// The target as the caller sent it, less what must not be seen.
   private func writeTarget(
-    _ style: AccessLogText.Style, _ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ out: inout OutputSpan<UInt8>
+    _ style: AccessLogText.Style, _ entry: some AccessLogSubject, _ bytes: Span<UInt8>, _ out: inout OutputSpan<UInt8>
   ) {
     var text = AccessLogText(style, limit: Self.targetLimit)
-    text.append(bytes.extracting(head.path.range), into: &out)
-    if !head.query.isEmpty { redaction.append(bytes.extracting(head.query.range), text: &text, into: &out) }
+    text.append(bytes.extracting(entry.request.path.range), into: &out)
+    if !entry.request.query.isEmpty {
+      redaction.append(bytes.extracting(entry.request.query.range), text: &text, into: &out)
+    }
   }
 
   private func value(_ bytes: Span<UInt8>, _ limit: Int, _ out: inout OutputSpan<UInt8>) {
@@ -237,5 +261,15 @@ struct AccessLogLine {
     let expected = expected.bytes
     for index in 0..<expected.count where name[index] | 0x20 != expected[index] | 0x20 { return false }
     return true
+  }
+}
+
+extension Field {
+  /// Compared by pattern: `==` would be generic code in another module.
+  fileprivate var isUnknown: Bool { if case .other = known { true } else { false } }
+
+  /// The caller's own request id, as `RequestWriter` takes it.
+  fileprivate var isOwnRequestID: Bool {
+    if case .xRequestID = known { !isDropped && RequestWriter.isRequestID(self) } else { false }
   }
 }

@@ -31,6 +31,8 @@ struct AccessLogText {
     var start = 0
     var index = 0
     while index < count {
+      index = Self.plainEnd(bytes, from: index)
+      if index == count { break }
       let byte = bytes[index]
       if byte &- 0x20 < 0x5f, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") {
         index &+= 1
@@ -53,6 +55,26 @@ struct AccessLogText {
       text.append(bytes.span, into: &out)
     }
     return String(decoding: rendered, as: UTF8.self)
+  }
+
+  /// How far bytes go that stand for themselves, as long as eight are there at once.
+  @inline(__always)
+  private static func plainEnd(_ bytes: Span<UInt8>, from start: Int) -> Int {
+    let count = bytes.count
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    var index = start
+    while index &+ 8 <= count {
+      let word = bytes.word(at: index)
+      // The high bit of each byte: set in bytes from 0x80 on, made by + 1 out of 0x7f and by - 0x20 out of controls; and
+      // by - 1 out of what is 0 after the exclusive or with a quote or a backslash. Carries and borrows run upwards
+      // only, so the lowest bit that is set belongs to a byte that is meant.
+      let quotes = (word ^ (ones &* 0x22)) &- ones
+      let backslashes = (word ^ (ones &* 0x5c)) &- ones
+      let marks = (word | (word &+ ones) | (word &- (ones &* 0x20)) | quotes | backslashes) & (ones &* 0x80)
+      if marks != 0 { return index &+ marks.trailingZeroBitCount &>> 3 }
+      index &+= 8
+    }
+    return index
   }
 
   mutating func append(_ text: StaticString, into out: inout OutputSpan<UInt8>) { appendPlain(text.bytes, into: &out) }

@@ -14,7 +14,6 @@ import Testing
     let reader: Int32
     let loop: EventLoop
     let log: AccessLog
-    nonisolated(unsafe) var reported: UInt64 = 0
 
     init() throws {
       directory = try TemporaryDirectory()
@@ -45,13 +44,19 @@ import Testing
       return bytes
     }
 
+    /// What is left leaves by itself.
+    func turnUntilWritten() throws {
+      let end = ContinuousClock().now + .seconds(10)
+      while log.isHolding, ContinuousClock().now < end { try loop.turn(waitingAtMost: 20) }
+    }
+
     /// Writes a line whose path has its number in it.
     func write(_ number: Int, padding: Int = 300) throws {
       let bytes = Array(
         "GET /number-\(number)-/\(String(repeating: "x", count: padding)) HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
-      var head = RequestHead()
-      _ = try #require(try head.parse(bytes.span, limits: HeadLimits()))
-      log.write(AccessLogEntry.plain, head, bytes.span)
+      let subject = Subject.plain
+      try subject.parse(bytes)
+      log.write(subject, bytes.span)
     }
   }
 
@@ -73,6 +78,27 @@ import Testing
     #expect(try numbers(pipe.read()) == [0, 1, 2, 3, 4])
   }
 
+  /// Turns that come thick and fast share a write, and no line waits for another one to come.
+  @Test func fewLinesInManyTurnsShareAWrite() throws {
+    let pipe = try Pipe()
+    try pipe.write(0)
+    try pipe.loop.turn(waitingAtMost: 0)
+    #expect(try numbers(pipe.read()) == [0], "the first one leaves at once")
+    let start = ContinuousClock().now
+    var shares = 0
+    while shares < 3, ContinuousClock().now - start < .seconds(10) {
+      for number in 0..<4 {
+        try pipe.write(number)
+        try pipe.loop.turn(waitingAtMost: 0)
+      }
+      try pipe.turnUntilWritten()
+      let seen = try numbers(pipe.read())
+      #expect(seen == [0, 1, 2, 3])
+      shares += 1
+    }
+    #expect(ContinuousClock().now - start >= .milliseconds(30), "a write each 10 ms")
+  }
+
   @Test func aFullBufferLeavesBeforeTheEndOfTheTurn() throws {
     let pipe = try Pipe()
     // F_SETPIPE_SZ: so that the pipe takes more than the buffer.
@@ -80,7 +106,7 @@ import Testing
     for number in 0..<150 { try pipe.write(number) }
     let early = pipe.read()
     #expect(!early.isEmpty)
-    try pipe.loop.turn(waitingAtMost: 0)
+    try pipe.turnUntilWritten()
     #expect(try numbers(early + pipe.read()) == Array(0..<150))
     #expect(pipe.log.dropped == 0)
   }
@@ -106,7 +132,7 @@ import Testing
     #expect(seen == seen.sorted() && Set(seen).count == seen.count)
     #expect(pipe.told.count == pipe.log.dropped, "all of them were reported")
     try pipe.write(count)
-    try pipe.loop.turn(waitingAtMost: 0)
+    try pipe.turnUntilWritten()
     #expect(try numbers(pipe.read()) == [count])
   }
 

@@ -26,7 +26,7 @@ import TokenKit
         ,"request_id":"id-ab","listener":"main","peer":"10.1.2.3","method":"GET","host":"api.internal",\
         "path":"/a?b=c&token=REDACTED","status":200,"bytes_in":56,"bytes_out":1234,"duration":1.500000,\
         "route":"route","credential":"credential","generation":7,"replayed":false,"upstream":"127.0.0.1:9101",\
-        "upstream_connect":0.001000,"reused":true,"upstream_first_byte":0.200000,"upstream_status":200,\
+        "reused":true,"upstream_connect":0.001000,"upstream_first_byte":0.200000,"upstream_status":200,\
         "user_agent":"curl \\"8\\""}
 
         """)
@@ -52,10 +52,12 @@ import TokenKit
   @Test func whatIsNoRequestHasNoMethodAndPath() throws {
     var trace = ExchangeTrace(listener: 0, begun: 5, sentBefore: 0)
     trace.answered(GatewayError(.malformed(WireError(.bareLineFeed))))
-    let entry = AccessLogEntry(
-      trace: trace, peer: .unix(path: ""), route: nil, bytesIn: 0, isReplayed: false, now: 5)
+    let entry = Subject(trace)
+    entry.peer = .unix(path: "")
+    entry.routeIndex = nil
+    entry.bytesIn = 0
     var rig = try LineRig()
-    let line = try rig.render(entry, "")
+    let line = try rig.render(entry, "", now: 5)
     #expect(
       withoutTime(line) == """
         ,"request_id":"id-0","listener":"main","peer":"unknown","status":400,"bytes_in":0,"bytes_out":0,\
@@ -93,12 +95,11 @@ import TokenKit
     bytes += Array("x\r\n\r\n".utf8)
     let name = String(repeating: "\u{1}", count: 300)
     var rig = try LineRig(format: format, listener: name, route: name, credential: name)
-    var entry = AccessLogEntry.plain
+    let entry = Subject.plain
     entry.trace.requestID = .max
     entry.trace.generation = .max
     entry.trace.bytesOut = .max
     entry.bytesIn = .max
-    entry.now = .max
     entry.isReplayed = true
     entry.trace.status = 65535
     entry.trace.upstreamStatus = 65535
@@ -106,7 +107,7 @@ import TokenKit
     entry.trace.connected(UpstreamLabel(.unix(path: name)), isReused: false, at: .max)
     entry.trace.answered(GatewayError(.responseHeadTimeout, reason: String(repeating: "r", count: 200)))
     entry.trace.cut(GatewayError(.internalError))
-    let line = try rig.render(entry, bytes)
+    let line = try rig.render(entry, bytes, now: .max)
     #expect(line.utf8.count <= AccessLogLine.limit && line.utf8.count > 2000, "\(line.utf8.count)")
     #expect(line.count { $0 == "\n" } == 1)
     if format == .json { #expect(JSONValue.parse(Array(line.utf8))?["cut"]?.bool == true, "\(line)") }

@@ -33,26 +33,40 @@ struct LineRig {
   }
 
   /// - Parameter request: a whole head; empty when what came was no request.
-  mutating func render(_ entry: AccessLogEntry, _ request: String) throws -> String {
-    let bytes = Array(request.utf8)
-    return try render(entry, bytes)
+  mutating func render(_ subject: Subject, _ request: String, now: Int64 = 2_500_000_000) throws -> String {
+    try render(subject, Array(request.utf8), now: now)
   }
 
-  mutating func render(_ entry: AccessLogEntry, _ bytes: [UInt8]) throws -> String {
-    var head = RequestHead()
-    if !bytes.isEmpty, try head.parse(bytes.span, limits: HeadLimits()) == nil { throw NoHead() }
+  mutating func render(_ subject: Subject, _ bytes: [UInt8], now: Int64 = 2_500_000_000) throws -> String {
+    if !bytes.isEmpty { try subject.parse(bytes) }
     var line = line
-    let rendered = [UInt8](capacity: AccessLogLine.limit) { out in line.write(entry, head, bytes.span, into: &out) }
+    let rendered = [UInt8](capacity: AccessLogLine.limit) { out in
+      line.write(subject, bytes.span, now: now, into: &out)
+    }
     self.line = line
     return String(decoding: rendered, as: UTF8.self)
   }
-
-  struct NoHead: Error {}
 }
 
-extension AccessLogEntry {
+/// What a line tells of, made up.
+final class Subject: AccessLogSubject {
+  var trace: ExchangeTrace
+  var request = RequestHead()
+  var peer = SocketAddress.ipv4(0x0a01_0203, port: 5)
+  var routeIndex: Int? = 0
+  var bytesIn: UInt64 = 56
+  var isReplayed = false
+
+  init(_ trace: ExchangeTrace) { self.trace = trace }
+
+  func parse(_ bytes: [UInt8]) throws {
+    if try request.parse(bytes.span, limits: HeadLimits()) == nil { throw NoHead() }
+  }
+
+  struct NoHead: Error {}
+
   /// A request that took 1.5 s and got 200 from 127.0.0.1:9101.
-  static var plain: AccessLogEntry {
+  static var plain: Subject {
     var trace = ExchangeTrace(listener: 0, begun: 1_000_000_000, sentBefore: 0)
     trace.requestID = 0xab
     trace.connecting(at: 1_000_250_000)
@@ -62,7 +76,6 @@ extension AccessLogEntry {
     trace.upstreamStatus = 200
     trace.status = 200
     trace.bytesOut = 1234
-    return AccessLogEntry(
-      trace: trace, peer: .ipv4(0x0a01_0203, port: 5), route: 0, bytesIn: 56, isReplayed: false, now: 2_500_000_000)
+    return Subject(trace)
   }
 }
