@@ -81,10 +81,9 @@ import TokenKit
     let calls = rig.calls.count
     rig.advance(by: .seconds(400))
     let want = rig.want(above: 1)
-    #expect(rig.calls.count == calls)
+    #expect(rig.failure(want)?.needsLogin == .lostReply)
     #expect(rig.status.state == .needsLogin)
     rig.advance(by: .seconds(3600))
-    #expect(rig.failure(want)?.needsLogin == .lostReply || rig.generation(want) != nil)
     #expect(rig.calls.count == calls)
     // A person's wish is another matter.
     rig.want(.admin)
@@ -100,12 +99,10 @@ import TokenKit
     rig.broken = []
     rig.advance(by: .seconds(10))
     #expect(rig.calls.count == 2)
-    let sent = rig.calls[1].at
     rig.reply(refresh: "r2")
     rig.want(above: 2, .rejected(route: 1))
     rig.advance(by: .seconds(1))
     rig.want(above: 2, .rejected(route: 1))
-    #expect(rig.calls.count == 2 || rig.calls[2].at - sent >= .seconds(10))
     #expect(rig.calls.count == 2)
   }
 

@@ -48,22 +48,23 @@ import TokenSimulation
     // It is the mutation that breaks the rule, not the life.
     #expect(SimulationRun.world(seed: seed).violation == nil)
     let trace = SimulationRun.world(seed: seed, mutation: mutation, isTraced: true).trace
-    #expect(trace.last?.contains(mutation.breaks.rawValue) == true || trace.contains { $0.contains("VIOLATION") })
+    #expect(trace.contains { $0.contains("VIOLATION of \(mutation.breaks.rawValue)") })
   }
 
   @Test func everyRuleHasABrokenVariant() {
     #expect(Set(Mutation.allCases.map(\.breaks)) == Set(Invariant.allCases))
   }
 
-  /// Seeds in which the simulator has found faults of the machine or of the replicas' session.
+  /// Seeds in which the simulator has found faults of the machine or of the replicas' session; each fails again when its
+  /// correction is taken back.
   @Test(
     arguments: [
       1088,  // a misconfigured replica asked on with a token that another one had been told is dead
-      1381,  // two forced calls 475 ms apart, after a mark that took its time
+      404,  // two forced calls 8.5 s apart, after a mark that took its time
       4126,  // a login's pair replaced one that had followed from it
-      20_612,  // a lock came back with a new connection, and nobody gave it up
-      23_201,  // a failover forgot that the seed was spent
+      184,  // a lock came back with a new connection, and nobody gave it up
       29_531,  // a date by a clock up to a second ahead made a token of 3 s live for 4 s
+      2_079_541,  // a URL that always answers 401 forced a refresh each time that marks failed at first
     ] as [UInt64])
   func whatWasFoundOnceStaysAway(seed: UInt64) {
     if let violation = SimulationRun.world(seed: seed).violation { Self.report(seed, violation) }
