@@ -166,6 +166,12 @@ package enum Socket {
     }
   }
 
+  /// Whether there is something to read, if only the end.
+  static func hasUnread(_ fd: Int32) -> Bool {
+    var byte: UInt8 = 0
+    return unsafe recv(fd, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) >= 0
+  }
+
   /// For an answer to a connection that is closed at once; what the socket does not take is lost.
   package static func writeOnce(_ fd: Int32, _ bytes: Span<UInt8>) {
     unsafe bytes.withUnsafeBytes { _ = unsafe write(fd, $0) }

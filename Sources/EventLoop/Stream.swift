@@ -209,6 +209,9 @@ package final class Stream: EventHandler, Runnable {
     delegate?.streamDidEnd(self)
   }
 
+  /// Bytes have come that were not delivered yet. A system call: for rare questions.
+  package var hasUnread: Bool { !isClosed && (isReadReady || Socket.hasUnread(fd)) }
+
   /// Delivers nothing more until `resume`.
   package func pause() { isPaused = true }
 

@@ -225,9 +225,9 @@ final class Worker {
   /// Closes a caller's connection on which nothing has gone on since that time. False when there is none.
   func closeOneIdle(since time: Int64 = .max) -> Bool {
     for _ in 0..<connections.count {
-      guard let idle = connections.popIdle(where: { $0.isIdle }) else { return false }
+      guard let idle = connections.popIdle(where: { $0.isSurelyIdle }) else { return false }
       if idle.idleSince <= time {
-        idle.closeIfIdle()
+        idle.close()
         return true
       }
       mayBeIdle(idle)

@@ -83,7 +83,10 @@ final class HTTP1Downstream: StreamDelegate {
     return false
   }
 
-  func closeIfIdle() { if isIdle { close() } }
+  /// Idle also as far as the kernel knows: no request has come that was not read yet.
+  var isSurelyIdle: Bool { isIdle && !stream.hasUnread }
+
+  func closeIfIdle() { if isSurelyIdle { close() } }
 
   /// The drain's time is over.
   func abort() {

@@ -1,6 +1,7 @@
 // More callers than the limits allow: who is turned away and how, and that limits of the process hold for all its loops.
 import EventLoop
 import GatewayTesting
+import Glibc
 import Synchronization
 import Testing
 import TokenKit
@@ -106,6 +107,34 @@ import TokenKit
         for (loop, clients) in places {
           loops[loop, default: []] += clients.filter { client in more.suffix(idle).contains { $0 === client } }
         }
+      }
+    }
+  }
+
+  /// Connections that were taken, and whose requests were not read yet, are not idle: whoever comes later has to wait.
+  @Test func whoHasSentARequestIsNotClosedForThoseWhoComeLater() async throws {
+    let limit = 6
+    let relay = try await Relay.start(configure: { configuration, _ in
+      configuration.more["workers"] = 1
+      configuration.limits = ["connections": .int(limit)]
+    }) { _ in .answer(.text("origin")) }
+    let address = relay.address
+    let process = try relay.gateway.process
+    try await relay.expectWorks()
+    // The one that asked is gone before others come.
+    try await Deadline.wait("its connection is closed") { relay.origin.record.openConnections <= 1 }
+    // All of them are in the queue, with their requests, when the gateway looks at the first.
+    process.send(SIGSTOP)
+    try await OwnThread.run {
+      let clients = try (0..<5 * limit).map { _ in
+        let client = try RawClient(to: address)
+        try client.send("GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return client
+      }
+      process.send(SIGCONT)
+      for (number, client) in clients.prefix(limit).enumerated() {
+        let response = try client.response()
+        guard response.status == 200 else { throw ClientError.check("\(number): \(response)") }
       }
     }
   }
