@@ -54,6 +54,23 @@ struct PostgresOutageTests {
     try await replicas
   }
 
+  @Test("A grant that is abandoned while the server is away does not get its lock back with the next connection")
+  func abandonedAway() async throws {
+    let server = try await PostgresServer.start()
+    let a = try Replica(server.url(), owner: "a")
+    #expect(try a.begin(0) == .marked(prior: nil))
+    try await server.stop()
+    try a.wait { a.outages == 1 }
+    let abandon = StoreAbandon(name: "vinid", generation: 0, keepsMark: true)
+    let error = try StoreFixture.failure { try a.store.abandon(abandon) }
+    #expect(error.kind == .unavailable)
+    try await server.start()
+    try a.wait(within: .seconds(15)) { a.recoveries == 1 }
+    // The outage took longer than a mark is respected: only a lock could keep another replica waiting.
+    let b = try Replica(server.url(), owner: "b")
+    #expect(try b.begin(0) == .marked(prior: a.mark(0)))
+  }
+
   @Test("A long outage fails operations at once; none of them leaves a lock or a mark behind")
   func longOutage() async throws {
     let server = try await PostgresServer.start()
