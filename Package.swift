@@ -3,6 +3,11 @@
 // depends on TokenKit alone; adding one is one folder, one line here, one line in the gateway's registry.
 import PackageDescription
 
+// Set by scripts/fuzz: everything is built with the instrumentation of libFuzzer and AddressSanitizer, and gateway-fuzz
+// with it.
+let isFuzzing = Context.environment["GATEWAY_FUZZING"] == "1"
+let instrumentation = ["-sanitize=fuzzer,address"]
+
 let strict: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .strictMemorySafety(),
@@ -12,8 +17,10 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
   .enableExperimentalFeature("Lifetimes"),
   // The run-time checks of exclusive access cost 5 % of the CPU time of a small request. Debug builds, and with them all
-  // tests, keep them.
-  .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+  // tests, keep them; so does fuzzing.
+  isFuzzing
+    ? .unsafeFlags(instrumentation + ["-enable-testing"])
+    : .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 
 func library(_ name: String, path: String? = nil, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -84,6 +91,8 @@ let package = Package(
       name: "token-simulator",
       dependencies: ["TokenSimulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       path: "Sources/token-simulator", swiftSettings: strict),
+    // Answers Fuzzing/Differential/differential.py, which compares our reading of messages with h11's.
+    .executableTarget(name: "wire-driver", dependencies: ["HTTPWire"], path: "Fuzzing/Driver", swiftSettings: strict),
 
     // Tests.
     tests("HTTPWireTests", ["HTTPWire"]),
@@ -100,3 +109,14 @@ let package = Package(
       ]),
   ]
 )
+
+if isFuzzing {
+  package.targets += [
+    .systemLibrary(name: "CLibFuzzer", path: "Fuzzing/CLibFuzzer"),
+    .executableTarget(
+      name: "gateway-fuzz", dependencies: ["CLibFuzzer", "HTTPWire", "TokenKit", "Gateway"] + providers,
+      path: "Fuzzing/Targets", swiftSettings: strict,
+      // The linker of the toolchain: binutils' gold does not take the instrumentation's sections.
+      linkerSettings: [.unsafeFlags(instrumentation + ["-use-ld=lld"])]),
+  ]
+}

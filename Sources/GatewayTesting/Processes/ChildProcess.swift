@@ -84,10 +84,10 @@ package final class ChildProcess: Sendable {
     unsafe waitpid(pid, &status, 0)
   }
 
-  /// PATH and HOME of this process and what is added; no backtraces, which take seconds.
+  /// PATH and HOME of this process, the sanitizers' options and what is added; no backtraces, which take seconds.
   package static func environment(adding more: [String: String] = [:]) -> [String: String] {
     var environment = ["SWIFT_BACKTRACE": "enable=no"]
-    for name in ["PATH", "HOME", "LANG", "LD_LIBRARY_PATH"] {
+    for name in ["PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"] {
       if let value = unsafe getenv(name) { environment[name] = unsafe String(cString: value) }
     }
     return environment.merging(more) { $1 }

@@ -9,6 +9,15 @@ package struct DeadlinePassed: Error, Sendable, CustomStringConvertible {
   package init(_ description: String) { self.description = description }
 }
 
+package enum Pace {
+  /// How many times longer than in a plain build things may take: GATEWAY_TEST_SLOWNESS, which scripts/sanitize sets; else
+  /// 1. Deadlines heed it by themselves, tests where what they measure grows with it.
+  package static let slowness: Int = {
+    guard let text = unsafe getenv("GATEWAY_TEST_SLOWNESS") else { return 1 }
+    return unsafe max(1, Int(String(cString: text)) ?? 1)
+  }()
+}
+
 package enum Deadline {
   /// Polls until `condition` holds. Suspends between polls, so that it takes no thread.
   /// - Throws: `DeadlinePassed` after `limit`, naming `what`; and what the condition throws.
@@ -16,6 +25,7 @@ package enum Deadline {
     _ what: String, within limit: Duration = .seconds(10), until condition: () async throws -> Bool
   ) async throws {
     let clock = ContinuousClock()
+    let limit = limit * Pace.slowness
     let end = clock.now + limit
     while true {
       if try await condition() { return }
@@ -29,6 +39,7 @@ package enum Deadline {
     _ what: String, within limit: Duration = .seconds(10), until condition: () throws -> Bool
   ) throws {
     let clock = ContinuousClock()
+    let limit = limit * Pace.slowness
     let end = clock.now + limit
     while true {
       if try condition() { return }

@@ -90,6 +90,13 @@ struct GatewayConfiguration {
     top["store"] = top["store"] ?? ["kind": "sqlite", "path": .string(storePath)]
     top["credentials"] = top["credentials"] ?? object(credentials)
     top["routes"] = top["routes"] ?? .array(routes)
+    var timeouts = timeouts
+    if Pace.slowness > 1 {
+      // The defaults, of which a slow gateway or sandbox needs more.
+      for (key, seconds) in [("connect", 5), ("token", 5), ("park", 10)] where timeouts[key] == nil {
+        timeouts[key] = .string("\(seconds * Pace.slowness)s")
+      }
+    }
     if !timeouts.isEmpty { top["timeouts"] = object(timeouts) }
     if !limits.isEmpty { top["limits"] = object(limits) }
     return object(top).text

@@ -21,13 +21,15 @@ import TokenKit
 
   private static let attacks = [
     // `request_head` 4 s, whatever is dripped.
-    Attack(name: "heads", options: ["-H", "-i", "1"], path: "/victim", deadline: .seconds(4)),
+    Attack(name: "heads", options: ["-H", "-i", "1"], path: "/victim", deadline: .seconds(4) * Pace.slowness),
     // `min_rate` over `stream_idle`, 10 s: a few bytes a second of a body of 64 KiB.
-    Attack(name: "bodies", options: ["-B", "-i", "1", "-s", "65536"], path: "/victim", deadline: .seconds(10)),
+    Attack(
+      name: "bodies", options: ["-B", "-i", "1", "-s", "65536"], path: "/victim", deadline: .seconds(10) * Pace.slowness
+    ),
     // The same for an answer that fits into no socket, read 32 bytes a second.
     Attack(
       name: "answers", options: ["-X", "-n", "1", "-z", "32", "-w", "256", "-y", "512"], path: "/victim",
-      deadline: .seconds(10)),
+      deadline: .seconds(10) * Pace.slowness),
   ]
 
   @Test(arguments: attacks) func slowCallersAreCutAndOthersServed(_ attack: Attack) async throws {
@@ -39,7 +41,10 @@ import TokenKit
         Relay.plainRoute(to: origin),
         GatewayConfiguration.route("victim", prefix: "/victim", to: victim.address, credential: nil),
       ]
-      configuration.timeouts = ["request_head": "4s", "stream_idle": "10s"]
+      // All of the attack has come before the first of it is late.
+      configuration.timeouts = [
+        "request_head": .string("\(4 * Pace.slowness)s"), "stream_idle": .string("\(10 * Pace.slowness)s"),
+      ]
     } answer: { _ in
       .answer(.text(Self.body))
     }
@@ -90,7 +95,7 @@ import TokenKit
     // On a busy machine it takes a while until an answer waits in the gateway, from which on its reader is judged.
     #expect(all < attack.deadline * 2 + .seconds(10), "the last was cut after \(all)")
     #expect(report.isAll(200), "\(report.failures)")
-    #expect(report.latency(0.99) < .seconds(2))
+    #expect(report.latency(0.99) < .seconds(2) * Pace.slowness)
     // What was made upstream for them is closed or in use again.
     try await Deadline.wait("nothing is left of them") { victim.record.openConnections == 0 }
     try await relay.expectWorks()
