@@ -72,7 +72,6 @@ final class Worker {
     var clientGone: UInt64 = 0
     var accepted: UInt64 = 0
     var shed: UInt64 = 0
-    var accessLogDropped: UInt64 = 0
   }
 
   private static let exchangesKept = 256

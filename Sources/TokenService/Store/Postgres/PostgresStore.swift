@@ -84,6 +84,8 @@ final class PostgresStore: BlockingStore {
   }
 
   func abandon(_ abandon: StoreAbandon) throws(StoreError) {
+    // Nothing repeats it: a lock that went with the connection must not come back with the next one.
+    session.gaveUp(abandon)
     _ = try perform(.abandon(abandon))
     tellOfNotifications()
   }
