@@ -44,8 +44,10 @@ def without_space_before_extension(kind, message, ours):
     """RFC 9112 7.1.1: `chunk-ext = *( BWS ";" …`: blanks before the semicolon are read over. h11 refuses them."""
     if ours.framing != "chunked":
         return None
-    body = SPACE_BEFORE_EXTENSION.sub(rb"\1;", message[ours.head :])
-    return message[: ours.head] + body if len(body) < len(message) - ours.head else None
+    # Not in what follows the message, which may look like chunks too.
+    end = len(message) - ours.rest
+    body = SPACE_BEFORE_EXTENSION.sub(rb"\1;", message[ours.head : end])
+    return message[: ours.head] + body + message[end:] if len(body) < end - ours.head else None
 
 
 # Each makes a message that h11 refuses into one without the difference, or returns None where it does not apply. The
