@@ -27,7 +27,7 @@ struct ConnectionOptions {
       keepsAlive = true
       return
     }
-    var cursor = FieldListCursor(value)
+    var cursor = FieldListCursor(value, quotes: false)
     while let option = cursor.next(in: bytes) {
       if option.isEmpty { continue }
       count += 1

@@ -5,9 +5,13 @@ package struct FieldListCursor: Sendable {
   private var position: Int
   private let end: Int
   private var isFinished = false
+  private let respectsQuotes: Bool
 
   /// Starts at the first element of `value`.
-  package init(_ value: ByteRange) {
+  /// - Parameter quotes: false for lists of tokens, where a quote is just a wrong byte: an open one must not hide what
+  ///   stands behind the next comma.
+  package init(_ value: ByteRange, quotes: Bool = true) {
+    respectsQuotes = quotes
     position = value.range.lowerBound
     end = value.range.upperBound
   }
@@ -27,7 +31,7 @@ package struct FieldListCursor: Sendable {
           quoted = false
         }
       } else if byte == Byte.quote {
-        quoted = true
+        quoted = respectsQuotes
       } else if byte == Byte.comma {
         break
       }

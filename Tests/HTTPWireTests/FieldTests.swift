@@ -35,6 +35,7 @@ struct FieldTests {
     Refusal("bare CR for the empty line", "GET / HTTP/1.1\r\nHost: a\r\n\rX", .malformedFieldName),
     fields("Connection names Host", "Connection: Host", .forbiddenConnectionOption),
     fields("Connection names Content-Length", "Connection: close, content-length", .forbiddenConnectionOption),
+    fields("Connection names Host behind an open quote", "Connection: \"x, Host", .forbiddenConnectionOption),
     fields("Connection names Transfer-Encoding", "Connection: x,\tTransfer-Encoding", .forbiddenConnectionOption),
     fields(
       "second Connection names Host", "Connection: close\r\nConnection: HOST", .forbiddenConnectionOption),
@@ -126,6 +127,7 @@ struct FieldTests {
     ("1.1", "", true), ("1.1", "Connection: close\r\n", false), ("1.1", "Connection: Keep-Alive\r\n", true),
     ("1.1", "Connection: keep-alive, CLOSE\r\n", false), ("1.1", "Connection: x\r\nConnection: close\r\n", false),
     ("1.1", "Connection: \"close\"\r\n", true), ("1.1", "Connection: closed\r\n", true),
+    ("1.1", "Connection: keep-al\"ve, close\r\n", false), ("1.1", "Connection: \"a, close, b\"\r\n", false),
     ("1.1", "Proxy-Connection: close\r\n", true), ("1.0", "", false), ("1.0", "Connection: keep-alive\r\n", true),
     ("1.0", "Connection: keep-alive, close\r\n", false), ("1.0", "Proxy-Connection: keep-alive\r\n", false),
   ]
