@@ -8,6 +8,9 @@ public struct ReplicaSession: Sendable {
   /// A foreign mark of this age with a free lock belongs to a process that died, or has lost the store since: by then
   /// its call is over.
   public static let takeoverAge: Duration = .seconds(5)
+  /// How far a standby that took over may be behind the server that dated a mark: its call may still be under way. A mark
+  /// from further ahead comes of a clock that was wrong, and must not keep everybody waiting until it is reached.
+  public static let clockTolerance: Duration = .seconds(60)
   /// When to try again where another replica has the lock. The notice of its pair usually comes first.
   public static let lockRetry: Duration = .milliseconds(500)
   /// Rows change between reading and writing only by hand, or by replicas that have lost their lock.
@@ -155,8 +158,10 @@ public struct ReplicaSession: Sendable {
       if stored.generation != begin.expected || (stored.needsLogin != nil && !replacesVerdict(begin)) {
         return unlock(name, .success(.begun(.superseded(stored))))
       }
-      if let mark = stored.mark, mark.owner != owner, let markAge, markAge >= .zero, markAge < Self.takeoverAge {
-        return unlock(name, .success(.begun(.busy(retryAfter: Self.takeoverAge - markAge))))
+      if let mark = stored.mark, mark.owner != owner, let markAge, markAge >= .zero - Self.clockTolerance,
+        markAge < Self.takeoverAge
+      {
+        return unlock(name, .success(.begun(.busy(retryAfter: Self.takeoverAge - max(markAge, .zero)))))
       }
     }
     var prior = stored?.mark
