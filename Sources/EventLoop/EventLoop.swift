@@ -44,6 +44,8 @@ package final class EventLoop {
   package struct Registration: Sendable, Equatable {
     fileprivate var slot: UInt32
     fileprivate var sequence: UInt32
+    /// What nothing was ever registered as.
+    static var none: Registration { Registration(slot: 0, sequence: 0) }
     fileprivate var key: UInt64 { UInt64(sequence) << 32 | UInt64(slot) }
   }
 
@@ -71,7 +73,7 @@ package final class EventLoop {
   private var isStopping = false
 
   /// Nanoseconds of CLOCK_BOOTTIME, taken once a turn.
-  package private(set) var now: Int64
+  package private(set) var now: Int64 { didSet { timers.now = now } }
   package let timers: TimerWheel
   package let buffers = BufferPool()
 
@@ -146,6 +148,7 @@ package final class EventLoop {
   }
 
   private func isCurrent(_ registration: Registration) -> Bool {
+    if registration == .none { return false }
     let slot = slots[Int(registration.slot)]
     return slot.sequence == registration.sequence && slot.handler != nil
   }

@@ -38,6 +38,8 @@ package final class Stream: EventHandler, Runnable {
 
   package let loop: EventLoop
   package let fd: Int32
+  /// The most that one read takes. What a read brings must be kept or used by the delegate at once.
+  package var readLimit = Int32(EventLoop.scratchSize)
   /// The loop's.
   private let buffers: BufferPool
   /// Kept strongly until `close`: the stream and its user hold each other while the connection lives. Without one nothing
@@ -45,9 +47,11 @@ package final class Stream: EventHandler, Runnable {
   package var delegate: (any StreamDelegate)? {
     didSet { if delegate != nil, isReadReady, !isPaused, !isPumping, phase == .open { queue() } }
   }
-  private var registration: EventLoop.Registration?
+  private var registration = EventLoop.Registration.none
   private(set) var tls: TLSSession?
   var output: ByteBuffer?
+  /// Bytes that the socket has taken; with TLS, before they were encrypted.
+  package internal(set) var sent: UInt64 = 0
 
   var phase: Phase
   var isReadReady = false
@@ -61,21 +65,17 @@ package final class Stream: EventHandler, Runnable {
   /// The error of a failed write was a reset: what looks like the peer's end afterwards is none.
   private var wasReset = false
   package private(set) var hasWriteFailed = false
-  /// Bytes that the socket has taken; with TLS, before they were encrypted.
-  package internal(set) var sent: UInt64 = 0
+  package private(set) var isClosed = false
+  package private(set) var isPaused = false
   /// Bytes that have reached the peer's side. Costs a system call.
   package var delivered: UInt64 {
     let waiting = UInt64(max(0, linux_unacknowledged(fd)))
     return sent > waiting ? sent - waiting : 0
   }
-  package private(set) var isClosed = false
-  package private(set) var isPaused = false
-  /// The most that one read takes. What a read brings must be kept or used by the delegate at once.
-  package var readLimit = EventLoop.scratchSize
   /// As far as is known without asking the socket, there is nothing to be read, neither bytes nor an end.
   package var isQuiet: Bool {
-    guard !isReadReady, !isEndDelivered, let registration else { return false }
-    return loop.pendingEvents(registration).isDisjoint(with: [.readable, .ending])
+    !isReadReady && !isEndDelivered && !isClosed
+      && loop.pendingEvents(registration).isDisjoint(with: [.readable, .ending])
   }
   /// The peer has ended its sending direction and all of it was delivered.
   package var hasEnded: Bool { isEndDelivered }
@@ -181,7 +181,7 @@ package final class Stream: EventHandler, Runnable {
     var budget = EventLoop.scratchSize
     while isReadReady, !isPaused, !isClosed, !isEndDelivered, let delegate {
       if budget <= 0 { return queue() }
-      let limit = min(readLimit, budget)
+      let limit = min(Int(readLimit), budget)
       switch unsafe Socket.read(fd, into: UnsafeMutableRawBufferPointer(rebasing: loop.scratch[..<limit])) {
       case .bytes(let count):
         budget -= count
@@ -274,24 +274,35 @@ package final class Stream: EventHandler, Runnable {
   @inlinable
   package func write(capacity: Int, _ body: (inout OutputSpan<UInt8>) -> Void) {
     if isClosed || hasWriteFailed { return }
-    ensureOutput()
-    output?.append(capacity: capacity, body)
+    // Moved out and in: holding a second reference costs more than that.
+    let buffer = output.take() ?? buffers.acquire()
+    buffer.append(capacity: capacity, body)
+    output = buffer
   }
 
   /// Sends what waits, as far as the socket takes it.
   package func flush() {
-    guard let output, !isWriteBlocked, phase == .open, !isClosed else { return }
-    if let tls { return flushRecords(output, tls) }
-    while !output.isEmpty {
-      let size = output.count
-      guard let sent = unsafe sentCount(output.withUnsafeBytes { unsafe Socket.write(fd, $0) }) else { return }
-      output.consume(sent)
-      if sent < size {
-        isWriteBlocked = true
-        return
-      }
+    if isWriteBlocked || phase != .open || isClosed { return }
+    if let tls {
+      if let output { flushRecords(output, tls) }
+      return
     }
-    releaseOutput()
+    guard let waiting = output.take() else { return }
+    while !waiting.isEmpty {
+      let size = waiting.count
+      let outcome = unsafe waiting.withUnsafeBytes { unsafe Socket.write(fd, $0) }
+      if case .bytes(size) = outcome {
+        sent &+= UInt64(size)
+        break
+      }
+      output = waiting
+      guard let sent = sentCount(outcome) else { return }
+      waiting.consume(sent)
+      isWriteBlocked = true
+      return
+    }
+    buffers.release(waiting)
+    if isShutdownWanted { shutdownWriting() }
   }
 
   /// nil when the write failed; 0 when the socket is full.
@@ -349,8 +360,8 @@ package final class Stream: EventHandler, Runnable {
       tls.detach()
     }
     if resetting { Socket.resetOnClose(fd) }
-    if let registration { loop.deregister(registration) }
-    registration = nil
+    loop.deregister(registration)
+    registration = .none
     isShutdownWanted = false
     releaseOutput()
     Socket.close(fd)

@@ -41,7 +41,13 @@ package final class TimerWheel {
   /// The timers of the slot that fires; kept for its storage.
   private var due: [Int32] = []
 
-  package init(now: Int64) { tick = now / Self.tickNanoseconds }
+  /// The loop's clock: nanoseconds of CLOCK_BOOTTIME at the start of its turn.
+  package internal(set) var now: Int64
+
+  package init(now: Int64) {
+    self.now = now
+    tick = now / Self.tickNanoseconds
+  }
 
   package func make(_ handler: any TimerHandler) -> Timer {
     if let index = free.popLast() {
@@ -70,6 +76,9 @@ package final class TimerWheel {
     }
     link(index, max(target, tick + 1))
   }
+
+  /// Arms the timer, or moves its deadline, to so many nanoseconds after the start of this turn.
+  package func schedule(_ timer: Timer, after nanoseconds: Int64) { schedule(timer, at: now + nanoseconds) }
 
   package func cancel(_ timer: Timer) {
     let index = timer.index

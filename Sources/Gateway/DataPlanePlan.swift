@@ -95,8 +95,9 @@ struct DataPlanePlan: Sendable {
         bytes: configuration.limits.requestHead, fields: configuration.limits.headers,
         target: min(8192, configuration.limits.requestHead)),
       requestHeadTimeout: configuration.timeouts.requestHead.nanoseconds,
-      idleTimeout: configuration.timeouts.idle.nanoseconds, minimumRate: configuration.limits.minRate,
-      streamIdleTimeout: configuration.timeouts.streamIdle.nanoseconds,
+      idleTimeout: configuration.timeouts.idle.nanoseconds,
+      rate: RateTerms(
+        minimum: configuration.limits.minRate, streamIdle: configuration.timeouts.streamIdle.nanoseconds),
       dropsUnderscoreFields: configuration.underscoreFields == .drop)
   }
 }

@@ -3,6 +3,7 @@
 
 extension StaticString {
   /// The literal's UTF-8 bytes.
+  @inlinable
   package var bytes: Span<UInt8> {
     @_lifetime(immortal)
     @inline(__always)
@@ -29,6 +30,8 @@ extension Span<UInt8> {
 extension OutputSpan<UInt8> {
   /// Appends all bytes of `source`. Traps when less than `source.count` bytes are free, as `append(_:)` does: callers
   /// reserve what `HeadWriter` says beforehand.
+  @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   package mutating func append(copying source: Span<UInt8>) {
     precondition(source.count <= freeCapacity, "output span is full")
@@ -43,6 +46,8 @@ extension OutputSpan<UInt8> {
   }
 
   /// Appends the bytes of a literal.
+  @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   package mutating func append(_ text: StaticString) {
     append(copying: text.bytes)

@@ -38,11 +38,11 @@ extension HTTP1Downstream {
   // MARK: Deadlines
 
   func arm(_ nanoseconds: Int64) {
-    if let timer { timers.schedule(timer, at: worker.loop.now + nanoseconds) }
+    if let timer { timers.schedule(timer, after: nanoseconds) }
   }
 
   func armIdle() {
-    idleSince = worker.loop.now
+    idleSince = timers.now
     arm(listener.idleTimeout)
   }
 
@@ -52,7 +52,7 @@ extension HTTP1Downstream {
     // A socket holds megabytes, and says that it takes more only when a good part of them has left: a caller is judged
     // by what has reached it. Where nothing waits, it is not worth asking.
     rate.start(delivered: stream.unsent > 0 ? stream.delivered : stream.sent)
-    arm(rate.interval)
+    arm(listener.rate.interval)
   }
 }
 
@@ -64,15 +64,15 @@ extension HTTP1Downstream: TimerHandler {
       worker.accessLog?.write(refused: problem, on: self)
       answerAndClose(problem)
     case .discarding where mayCloseAfterFlush, .head where stream.unsent > 0:
-      if rate.isTooSlow(delivered: stream.delivered) { cutOff() } else { startRate() }
+      if rate.isTooSlow(listener.rate, delivered: stream.delivered) { cutOff() } else { startRate() }
     case .head, .discarding, .closed:
       close()
     case .answering:
       if stream.unsent == 0 { return }
-      if rate.isTooSlow(delivered: stream.delivered) { cutOff() } else { startRate() }
+      if rate.isTooSlow(listener.rate, delivered: stream.delivered) { cutOff() } else { startRate() }
     case .body, .chunked, .trailers:
       if isBodyPaused, stream.unsent == 0 { return }
-      if awaitsContinue || !rate.isTooSlow(delivered: stream.delivered) { return startRate() }
+      if awaitsContinue || !rate.isTooSlow(listener.rate, delivered: stream.delivered) { return startRate() }
       if hasResponseBegun { cutOff() } else { refuse(GatewayError(.requestTimeout)) }
     }
   }

@@ -32,12 +32,13 @@ final class HTTP1Downstream: StreamDelegate {
   /// Where the loop keeps it.
   let place: ConnectionTable<HTTP1Downstream>.Place
   var timer: TimerWheel.Timer?
-  var rate: RateGuard
+  var rate = RateGuard()
   var phase = Phase.head
   var decoder = ChunkedDecoder()
+  /// Of a head that is not complete, how many bytes were looked at.
+  var parsedBytes: Int32 = 0
   /// Bytes that came and are not taken yet: the start of a head, or a request behind the one at hand.
   var input: ByteBuffer?
-  var parsedBytes = 0
   var hasHeadBegun = false
   var isTaking = false
   var isTakeQueued = false
@@ -69,8 +70,7 @@ final class HTTP1Downstream: StreamDelegate {
     self.stream = stream
     self.listener = listener
     self.peer = peer
-    rate = RateGuard(minimum: listener.minimumRate, streamIdle: listener.streamIdleTimeout)
-    stream.readLimit = Self.keptRead
+    stream.readLimit = Int32(Self.keptRead)
     timers = worker.loop.timers
     timer = timers.make(self)
     stream.delegate = self
@@ -203,12 +203,14 @@ final class HTTP1Downstream: StreamDelegate {
       isHeadRequest = false
       parsedBytes = 0
     }
-    if parsedBytes > 0, !RequestHead.mayComplete(bytes, seen: parsedBytes, limits: listener.headLimits) { return 0 }
+    if parsedBytes > 0, !RequestHead.mayComplete(bytes, seen: Int(parsedBytes), limits: listener.headLimits) {
+      return 0
+    }
     do throws(WireError) {
       guard let count = try worker.requestHead.parse(bytes, limits: listener.headLimits) else {
         // The deadline counts from the first byte and no later one moves it.
         if parsedBytes == 0 { arm(listener.requestHeadTimeout) }
-        parsedBytes = bytes.count
+        parsedBytes = Int32(clamping: bytes.count)
         return 0
       }
       hasHeadBegun = false
@@ -259,19 +261,19 @@ final class HTTP1Downstream: StreamDelegate {
     swap(&exchange.request, &worker.requestHead)
     self.exchange = exchange
     exchange.trace = ExchangeTrace(
-      listener: listener.index, begun: worker.loop.now, sentBefore: stream.sent &+ UInt64(stream.unsent))
+      listener: listener.index, begun: timers.now, sentBefore: stream.sent &+ UInt64(stream.unsent))
     exchange.begin(bytes, admitted.plan, path: admitted.path, peer: peer, self)
   }
 
   private func passBody(_ bytes: Span<UInt8>) {
     guard let exchange else { return }
     exchange.requestData(bytes)
-    stream.readLimit = exchange.isSending ? EventLoop.scratchSize : Self.keptRead
+    stream.readLimit = Int32(exchange.isSending ? EventLoop.scratchSize : Self.keptRead)
   }
 
   func endRequest(trailers: [Field] = [], _ bytes: Span<UInt8> = Span()) {
     phase = .answering
-    stream.readLimit = Self.keptRead
+    stream.readLimit = Int32(Self.keptRead)
     disarm()
     exchange?.requestEnd(trailers: trailers, bytes)
   }

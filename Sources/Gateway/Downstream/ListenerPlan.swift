@@ -16,15 +16,13 @@ final class ListenerPlan: Sendable {
   let headLimits: HeadLimits
   let requestHeadTimeout: Int64
   let idleTimeout: Int64
-  /// Bytes a second.
-  let minimumRate: Int
-  let streamIdleTimeout: Int64
+  let rate: RateTerms
   let dropsUnderscoreFields: Bool
 
   init(
     index: Int, name: String, address: SocketAddress, hosts: HostSet, allow: [CIDR], callerToken: [UInt8],
-    halfClose: Bool, headLimits: HeadLimits, requestHeadTimeout: Int64, idleTimeout: Int64, minimumRate: Int,
-    streamIdleTimeout: Int64, dropsUnderscoreFields: Bool
+    halfClose: Bool, headLimits: HeadLimits, requestHeadTimeout: Int64, idleTimeout: Int64, rate: RateTerms,
+    dropsUnderscoreFields: Bool
   ) {
     self.index = index
     self.name = name
@@ -36,8 +34,7 @@ final class ListenerPlan: Sendable {
     self.headLimits = headLimits
     self.requestHeadTimeout = requestHeadTimeout
     self.idleTimeout = idleTimeout
-    self.minimumRate = minimumRate
-    self.streamIdleTimeout = streamIdleTimeout
+    self.rate = rate
     self.dropsUnderscoreFields = dropsUnderscoreFields
   }
 }

@@ -1,17 +1,15 @@
 // The minimum rate of a caller that sends a body or takes an answer: judged over whole intervals, so that a pause is
 // no offence.
 
-struct RateGuard {
+/// What a listener asks of its callers.
+struct RateTerms {
   /// Nanoseconds over which a rate is measured: `stream_idle` within these bounds.
   private static let intervals: ClosedRange<Int64> = 10_000_000_000...30_000_000_000
 
   /// Nanoseconds between `start` and `isTooSlow`.
   let interval: Int64
   /// Bytes in an interval.
-  private let minimum: UInt64
-  private var received: UInt64 = 0
-  private var receivedAtStart: UInt64 = 0
-  private var deliveredAtStart: UInt64 = 0
+  let minimum: UInt64
 
   /// - Parameters:
   ///   - minimum: bytes a second. 0: no rate is asked for, but something must move within `streamIdle`.
@@ -25,6 +23,13 @@ struct RateGuard {
       self.minimum = 1
     }
   }
+}
+
+/// What one connection has moved.
+struct RateGuard {
+  private var received: UInt64 = 0
+  private var receivedAtStart: UInt64 = 0
+  private var deliveredAtStart: UInt64 = 0
 
   mutating func add(_ count: Int) { received &+= UInt64(count) }
 
@@ -35,7 +40,7 @@ struct RateGuard {
   }
 
   /// Whether less than the minimum moved since `start`, an interval ago.
-  func isTooSlow(delivered: UInt64) -> Bool {
-    (received &- receivedAtStart) &+ (max(delivered, deliveredAtStart) - deliveredAtStart) < minimum
+  func isTooSlow(_ terms: RateTerms, delivered: UInt64) -> Bool {
+    (received &- receivedAtStart) &+ (max(delivered, deliveredAtStart) - deliveredAtStart) < terms.minimum
   }
 }

@@ -53,10 +53,10 @@ extension Exchange: TimerHandler {
 
   func connect(fresh: Bool) {
     resetAttempt()
-    trace.connecting(at: worker.loop.now)
+    trace.connecting(at: timers.now)
     // A second try goes to a server that has not failed yet, if there is one.
     if !fresh || choice.isExhausted(plan) { choice = UpstreamChoice(number: worker.counters.requests) }
-    guard let pool = choice.next(plan, worker.pools, now: worker.loop.now) else { return }
+    guard let pool = choice.next(plan, worker.pools, now: timers.now) else { return }
     self.pool = pool
     pool.acquire(for: self, fresh: fresh, onlyRecent: !request.method.isIdempotent)
     if machine.state == .connecting { arm(plan.connectTimeout) }
@@ -122,7 +122,7 @@ extension Exchange: TimerHandler {
   // MARK: Deadlines
 
   func arm(_ nanoseconds: Int64) {
-    if let timer { timers.schedule(timer, at: worker.loop.now + nanoseconds) }
+    if let timer { timers.schedule(timer, after: nanoseconds) }
   }
 
   func disarm() { if let timer { timers.disarm(timer) } }

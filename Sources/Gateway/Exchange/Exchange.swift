@@ -242,7 +242,7 @@ final class Exchange {
   func connectFailed(_ error: GatewayError) {
     connectTicket = nil
     // Nothing was sent, so any other server of the upstream may have it.
-    if machine.state == .connecting, let other = choice.next(plan, worker.pools, now: worker.loop.now) {
+    if machine.state == .connecting, let other = choice.next(plan, worker.pools, now: timers.now) {
       pool = other
       arm(plan.connectTimeout)
       return other.acquire(for: self, fresh: false, onlyRecent: !request.method.isIdempotent)
@@ -258,7 +258,7 @@ final class Exchange {
   func noteResponseByte() {
     if hasResponseByte { return }
     hasResponseByte = true
-    trace.firstByte = worker.loop.now
+    trace.firstByte = timers.now
   }
 
   func informational(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
@@ -351,10 +351,8 @@ final class Exchange {
   }
 
   func finishResponse() {
-    let downstream = self.downstream
-    let channel = upstream
-    upstream = nil
-    channel?.letGo()
+    let downstream = self.downstream.take()
+    upstream.take()?.letGo()
     release()
     downstream?.sendEnd()
   }

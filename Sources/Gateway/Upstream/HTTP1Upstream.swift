@@ -74,14 +74,14 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
     phase = .head
     isHeadRequest = exchange.request.method == .head
     isRequestComplete = false
-    exchange.trace.connected(label, isReused: hasServed, at: stream.loop.now)
+    exchange.trace.connected(label, isReused: hasServed, at: timers.now)
     hasServed = true
     return true
   }
 
   func becomeIdle() {
     phase = .idle
-    idleSince = stream.loop.now
+    idleSince = timers.now
     if let timer { timers.schedule(timer, at: idleSince + idleTimeout) }
   }
 
@@ -144,7 +144,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
     case .body, .chunked, .trailers:
       drainBudget = Self.drainLimit
       stream.resume()
-      if let timer { timers.schedule(timer, at: stream.loop.now + Self.drainTime) }
+      if let timer { timers.schedule(timer, after: Self.drainTime) }
     case .idle, .head, .untilClose, .complete: close()
     }
   }
@@ -162,7 +162,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
       return pool.giveBack(self)
     }
     isSettling = true
-    if let timer { timers.schedule(timer, at: stream.loop.now + Self.drainTime) }
+    if let timer { timers.schedule(timer, after: Self.drainTime) }
   }
 
   // MARK: The response
