@@ -82,9 +82,9 @@ private struct Layout {
     #expect(report.isAll(200), "\(report.statuses) \(report.failures)")
     #expect(upstream.unauthorized > 0, "nobody met the window, so nothing was tested")
     #expect(upstream.accepted == report.count)
-    let waited = report.entries.filter { $0.duration >= layout.latency / 2 }.count
-    // A busy machine may hold up each caller once for as long, without anybody waiting for a token.
-    #expect(waited <= upstream.unauthorized + 50, "\(waited) waited, \(upstream.unauthorized) met a 401")
+    let waited = report.entries.filter { $0.duration >= layout.latency * 0.8 }.count
+    // A busy machine may hold up each caller twice for as long, without anybody waiting for a token.
+    #expect(waited <= upstream.unauthorized + 100, "\(waited) waited, \(upstream.unauthorized) met a 401")
     let counters = rig.sandbox.counters(.vinid)
     #expect(counters.calls <= layout.mostCalls && counters.spentTokenSeen == 0, "\(counters)")
     try await rig.finish()
