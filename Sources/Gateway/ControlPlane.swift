@@ -64,6 +64,16 @@ final class ControlPlane {
 
   var isDraining: Bool { phase == .draining }
 
+  // MARK: What the admin listener's handlers need
+
+  var now: Moment { clock.now }
+  var tokenTimeout: Duration { configuration.timeouts.token }
+
+  /// Calls `action` on the control loop once that time is over, unless it is cancelled.
+  func after(_ duration: Duration, _ action: @escaping () -> Void) -> PendingTimer {
+    PendingTimer(timers, timers.schedule(at: clock.now.boot + duration, action))
+  }
+
   /// Opens the store, reads the credentials, then lets the data loops start.
   func start() throws {
     receiver = try control.attach(to: loop) { [unowned self] in receive($0) }

@@ -65,7 +65,8 @@ package enum GatewayServer {
       }
     }
     try plane.start()
-    let admin = try AdminServer(loop, fd: adminSocket, plane: plane, address: configuration.admin)
+    let admin = try AdminServer(
+      loop, fd: adminSocket, plane: plane, address: configuration.admin, token: configuration.adminToken)
     let adminAddress = (try? Socket.localAddress(adminSocket)) ?? configuration.admin
     logger.notice(
       "starting",

@@ -1,26 +1,44 @@
-// One connection to the admin listener: small requests without bodies, answered at once.
+// One connection to the admin listener: one request after the other, each answered before the next is looked at.
 internal import EventLoop
 internal import HTTPWire
 
 /// Confined to the control loop.
 final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
   private static let limits = HeadLimits(bytes: 8192, fields: 64, target: 1024)
-  private static let answersPerTurn = 16
+  private static let requestsPerTurn = 16
+  /// For a request to come, from the last answer on, and for an answer to be taken. Handlers have limits of their own.
   private static let timeout: Int64 = 10_000_000_000
+  private static let `continue` = Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)
+
+  private enum Phase {
+    /// A head is to come, or a part of it is here → body, answering, ending.
+    case head
+    /// Its body is to come → answering, ending.
+    case body(AdminBody, AdminRoute.Handler, AdminRequest)
+    /// A handler is at it → head, ending.
+    case answering
+    /// The last answer is on its way. What else comes is not looked at.
+    case ending
+  }
 
   private unowned let server: AdminServer
   private let stream: Stream
   private var timer: TimerWheel.Timer?
   private var input: [UInt8] = []
-  private var isEnding = false
+  private var phase = Phase.head
+  /// Of the request at hand.
+  private var keepsAlive = true
+  private var wantsBody = true
+  private var number: UInt64 = 0
+  private var isTaking = false
   private var isQueued = false
 
   init(_ server: AdminServer, _ stream: Stream) {
     self.server = server
     self.stream = stream
-    let timer = server.loop.timers.make(self)
-    self.timer = timer
-    server.loop.timers.schedule(timer, at: server.loop.now + Self.timeout)
+    stream.readLimit = 16 * 1024
+    timer = server.loop.timers.make(self)
+    restartTimer()
     stream.delegate = self
   }
 
@@ -32,41 +50,46 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
     server.closed(self)
   }
 
-  func streamDidConnect(_ stream: Stream) {}
+  private func restartTimer() {
+    if let timer { server.loop.timers.schedule(timer, at: server.loop.now + Self.timeout) }
+  }
+
+  // MARK: Requests
 
   func stream(_ stream: Stream, didRead bytes: Span<UInt8>) {
-    if isEnding { return }
+    if case .ending = phase { return }
     for index in 0..<bytes.count { input.append(bytes[index]) }
     takeInput()
   }
 
-  /// Answers what is there, as far as its sender reads the answers, and not all of a long row of requests in one turn:
-  /// this loop has more to do.
+  /// Takes what is there, as far as its sender reads the answers, and not all of a long row of requests in one turn: this
+  /// loop has more to do.
   private func takeInput() {
-    var taken = 0
-    var left = Self.answersPerTurn
-    while taken < input.count, !isEnding, !stream.isFull, left > 0 {
-      var head = RequestHead()
-      do throws(WireError) {
-        let rest = Array(input[taken...].prefix(Self.limits.bytes + 1))
-        guard let count = try head.parse(rest.span, limits: Self.limits) else { break }
-        respond(to: head, rest)
-        taken += count
+    isTaking = true
+    var left = Self.requestsPerTurn
+    var goesOn = true
+    while goesOn, left > 0, timer != nil, !stream.isFull {
+      switch phase {
+      case .head:
+        goesOn = takeHead()
         left -= 1
-      } catch {
-        send(AdminAnswer(status: error.status, body: "{\"error\":\"\(error.rule.rawValue)\"}\n"), closing: true)
+      case .body(let body, let handler, let request): goesOn = takeBody(body, handler, request)
+      case .answering, .ending: goesOn = false
       }
-      stream.flush()
     }
+    isTaking = false
     // A failed write has closed it.
     if timer == nil { return }
-    input.removeFirst(taken)
-    if isEnding { return closeWhenSent() }
-    if left > 0, !stream.isFull { return stream.resume() }
-    stream.pause()
-    if !stream.isFull, !isQueued {
-      isQueued = true
-      server.loop.runLater(self)
+    switch phase {
+    case .ending: endWhenSent()
+    case .answering: stream.pause()
+    case .head, .body:
+      if left > 0, !stream.isFull { return stream.resume() }
+      stream.pause()
+      if !stream.isFull, !isQueued {
+        isQueued = true
+        server.loop.runLater(self)
+      }
     }
   }
 
@@ -75,35 +98,112 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
     if timer != nil { takeInput() }
   }
 
-  private func closeWhenSent() { if stream.unsent == 0 { close() } }
-
-  private func respond(to head: RequestHead, _ bytes: [UInt8]) {
-    if head.framing != .none, head.framing != .length(0) {
-      return send(AdminAnswer(status: 413, body: "{\"error\":\"no body is taken here\"}\n"), closing: true)
+  /// False: there is no whole head yet.
+  private func takeHead() -> Bool {
+    if input.isEmpty { return false }
+    var head = RequestHead()
+    let bytes = Array(input.prefix(Self.limits.bytes + 1))
+    do throws(WireError) {
+      guard let count = try head.parse(bytes.span, limits: Self.limits) else { return false }
+      input.removeFirst(count)
+    } catch {
+      refuse(.error(error.status, error.rule.rawValue))
+      return true
     }
-    let authority = Array(bytes[head.authority.range])
-    guard server.hosts.contains(authority.span) else {
-      return send(AdminAnswer(status: 421, body: "{\"error\":\"foreign host\"}\n"), closing: true)
+    number += 1
+    keepsAlive = head.keepsAlive
+    wantsBody = head.method != .head
+    switch server.judge(head, bytes) {
+    case .refused(let answer):
+      // What follows may be the body that nobody wants.
+      if head.framing != .none, head.framing != .length(0) { keepsAlive = false }
+      send(answer)
+    case .handled(let handler, let request): begin(head, handler, request)
     }
-    let path = String(decoding: bytes[head.path.range], as: UTF8.self)
-    send(server.answer(method: head.method, path: path), closing: !head.keepsAlive, withBody: head.method != .head)
+    return true
   }
 
-  private func send(_ answer: AdminAnswer, closing: Bool, withBody: Bool = true) {
-    var text = "HTTP/1.1 \(answer.status) \(ProblemResponse.title(answer.status))\r\n"
-    text += "Content-Type: application/json\r\nContent-Length: \(answer.body.utf8.count)\r\nCache-Control: no-store\r\n"
-    if closing { text += "Connection: close\r\n" }
-    text += "\r\n" + (withBody ? answer.body : "")
-    let bytes = Array(text.utf8)
-    stream.write(bytes.span)
-    isEnding = closing
+  private func begin(_ head: RequestHead, _ handler: @escaping AdminRoute.Handler, _ request: AdminRequest) {
+    do throws(AdminBody.Failure) {
+      guard let body = try AdminBody(head.framing) else { return handle(request, handler) }
+      phase = .body(body, handler, request)
+      if head.expectsContinue {
+        stream.write(Self.continue.span)
+        stream.flush()
+      }
+    } catch {
+      refuse(error.answer)
+    }
   }
 
+  /// False: its end has not come.
+  private func takeBody(_ body: AdminBody, _ handler: @escaping AdminRoute.Handler, _ request: AdminRequest) -> Bool {
+    var body = body
+    do throws(AdminBody.Failure) {
+      let (taken, isComplete) = try body.take(input.span)
+      input.removeFirst(taken)
+      if isComplete {
+        var request = request
+        request.body = body.bytes
+        handle(request, handler)
+      } else {
+        phase = .body(body, handler, request)
+      }
+      return isComplete
+    } catch {
+      refuse(error.answer)
+      return true
+    }
+  }
+
+  private func handle(_ request: AdminRequest, _ handler: AdminRoute.Handler) {
+    phase = .answering
+    if let timer { server.loop.timers.cancel(timer) }
+    handler(request, AdminResponder(self, request: number))
+  }
+
+  // MARK: Answers
+
+  /// The answer to the request of that number, which is the one at hand unless the connection has ended since.
+  func answer(_ answer: AdminAnswer, to number: UInt64) {
+    guard timer != nil, case .answering = phase, number == self.number else { return }
+    send(answer)
+    if !isTaking, timer != nil { takeInput() }
+  }
+
+  /// Where the next request begins is not known.
+  private func refuse(_ answer: AdminAnswer) {
+    keepsAlive = false
+    send(answer)
+  }
+
+  private func send(_ answer: AdminAnswer) {
+    phase = keepsAlive ? .head : .ending
+    restartTimer()
+    let message = answer.message(closing: !keepsAlive, withBody: wantsBody)
+    stream.write(message.span)
+    stream.flush()
+  }
+
+  /// What the caller still sends is read until it has seen the answer: a close with unread bytes would take that away.
+  private func endWhenSent() {
+    input = []
+    if stream.unsent > 0 { return stream.pause() }
+    stream.shutdownWriting()
+    if stream.hasEnded { return close() }
+    stream.resume()
+  }
+
+  func streamDidConnect(_ stream: Stream) {}
   func streamDidFinishReading(_ stream: Stream) {}
-  func streamDidDrain(_ stream: Stream) { if isEnding { close() } else { takeInput() } }
-  func streamDidEnd(_ stream: Stream) { close() }
+  func streamDidDrain(_ stream: Stream) { takeInput() }
   func streamDidHangUp(_ stream: Stream) { close() }
   func streamDidFailWriting(_ stream: Stream, _ error: StreamError) { close() }
   func streamDidFail(_ stream: Stream, _ error: StreamError) { close() }
   func timerFired(_ timer: TimerWheel.Timer) { close() }
+
+  /// The caller will send no more; some end their sending direction and then wait for the answer.
+  func streamDidEnd(_ stream: Stream) {
+    if case .answering = phase { keepsAlive = false } else { close() }
+  }
 }

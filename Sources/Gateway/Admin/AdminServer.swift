@@ -1,27 +1,44 @@
-// The admin listener: health, readiness and the state of the credentials, for probes and people. On the control loop.
+// The admin listener: health, readiness and the credentials, for probes, for people and for the gateway's own command
+// line. On the control loop.
 internal import EventLoop
 internal import HTTPWire
+internal import TokenKit
 
 /// Confined to the control loop.
 final class AdminServer {
   private static let connectionLimit = 64
 
   let loop: EventLoop
-  let plane: ControlPlane
-  let hosts: HostSet
+  private let access: AdminAccess
   private var listener: Listener?
   private var connections: [ObjectIdentifier: AdminConnection] = [:]
+  private let routes: [AdminRoute]
 
-  init(_ loop: EventLoop, fd: Int32, plane: ControlPlane, address: SocketAddress) throws(SystemError) {
+  init(
+    _ loop: EventLoop, fd: Int32, plane: ControlPlane, address: SocketAddress, token: Secret?
+  ) throws(SystemError) {
     self.loop = loop
-    self.plane = plane
-    // A page in somebody's browser can reach loopback, but not with one of these names in Host.
-    hosts = AdminServer.hosts(address)
+    access = AdminAccess(hosts: Self.hosts(address), token: token)
+    routes = Self.makeRoutes(plane)
     listener = try Listener(loop, fd: fd) { [unowned self] connection, _ in accept(connection) }
   }
 
+  /// Everything that can be asked. Handlers are called on the control loop.
+  private static func makeRoutes(_ plane: ControlPlane) -> [AdminRoute] {
+    let credentials = AdminCredentials(plane)
+    return [
+      AdminRoute(.get, "/healthz", isOpen: true) { _ in AdminAnswer(status: 200, body: "{\"status\":\"ok\"}\n") },
+      AdminRoute(.get, "/readyz", isOpen: true) { [unowned plane] _ in CredentialReport.readiness(plane) },
+      AdminRoute(.get, "/api/credentials") { [unowned plane] _ in CredentialReport.list(plane) },
+      AdminRoute(.post, "/api/credentials/{name}/refresh", credentials.refresh),
+      AdminRoute(.put, "/api/credentials/{name}/tokens", credentials.takeTokens),
+    ]
+  }
+
+  /// Off loopback there is a token, and any name may lead here.
   private static func hosts(_ address: SocketAddress) -> HostSet {
-    HostSet(["localhost", "127.0.0.1", "[::1]"] + (HostName.normal(address.host).map { [$0] } ?? []))
+    guard address.isLoopback else { return .any }
+    return HostSet(["localhost", "127.0.0.1", "[::1]"] + (HostName.normal(address.host).map { [$0] } ?? []))
   }
 
   private func accept(_ fd: Int32) {
@@ -42,23 +59,47 @@ final class AdminServer {
     for connection in Array(connections.values) { connection.close() }
   }
 
-  /// The answer to a well-formed request.
-  func answer(method: Method, path: String) -> AdminAnswer {
-    guard method == .get || method == .head else {
-      return AdminAnswer(status: 405, body: "{\"error\":\"method not allowed\"}\n")
-    }
-    switch path {
-    case "/healthz": return AdminAnswer(status: 200, body: "{\"status\":\"ok\"}\n")
-    case "/readyz": return CredentialReport.readiness(plane)
-    case "/api/credentials": return CredentialReport.list(plane)
-    default:
-      return AdminAnswer(
-        status: 404, body: "{\"error\":\"not found\",\"paths\":[\"/healthz\",\"/readyz\",\"/api/credentials\"]}\n")
-    }
+  /// What a request leads to, judged by its head.
+  enum Judgement {
+    case refused(AdminAnswer)
+    case handled(AdminRoute.Handler, AdminRequest)
   }
-}
 
-struct AdminAnswer {
-  var status: UInt16
-  var body: String
+  /// Finds the route, and refuses those who may not use it, before anything of a body is read.
+  func judge(_ head: RequestHead, _ bytes: [UInt8]) -> Judgement {
+    if let refusal = access.refusal(head, bytes) { return .refused(refusal) }
+    let path = String(decoding: bytes[head.path.range], as: UTF8.self)
+    var found: [(route: AdminRoute, parameters: [String: String])] = []
+    for route in routes { if let parameters = route.match(path) { found.append((route, parameters)) } }
+    if found.first?.route.isOpen != true, let refusal = access.unauthorized(head, bytes) { return .refused(refusal) }
+    if found.isEmpty { return .refused(notFound) }
+    let method = head.method == .head ? Method.get : head.method
+    guard let (route, parameters) = found.first(where: { $0.route.method == method }) else {
+      return .refused(notAllowed(found.map(\.route.method)))
+    }
+    if method != .get, let refusal = access.unmarked(head, bytes) { return .refused(refusal) }
+    let query = String(decoding: bytes[head.query.range].dropFirst(), as: UTF8.self)
+    return .handled(
+      route.handler, AdminRequest(method: method, path: path, query: query, parameters: parameters))
+  }
+
+  private var notFound: AdminAnswer {
+    let paths = Set(routes.map(\.path)).sorted().map(ProblemResponse.quoted).joined(separator: ",")
+    return AdminAnswer(status: 404, body: "{\"error\":\"not found\",\"paths\":[\(paths)]}\n")
+  }
+
+  private func notAllowed(_ methods: [Method]) -> AdminAnswer {
+    let names = methods.flatMap { method in
+      switch method {
+      case .get: ["GET", "HEAD"]
+      case .post: ["POST"]
+      case .put: ["PUT"]
+      case .delete: ["DELETE"]
+      case .head, .options, .patch, .other: [String]()
+      }
+    }
+    var answer = AdminAnswer.error(405, "method not allowed")
+    answer.fields = [("Allow", names.joined(separator: ", "))]
+    return answer
+  }
 }

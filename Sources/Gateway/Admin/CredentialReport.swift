@@ -20,24 +20,33 @@ enum CredentialReport {
 
   static func list(_ plane: ControlPlane) -> AdminAnswer {
     let list = (plane.manager?.status ?? []).map(object).joined(separator: ",\n ")
-    return AdminAnswer(status: 200, body: "{\"credentials\":[\(list)]}\n")
+    return AdminAnswer(status: 200, body: "{\(time("time", plane.now.wall)),\"credentials\":[\(list)]}\n")
+  }
+
+  /// A point in time as a member of an object.
+  static func time(_ name: String, _ value: WallTime) -> String {
+    "\"\(name)\":\"\(Timestamp.text(milliseconds: value.milliseconds))\""
+  }
+
+  /// Why a credential is in trouble, as members of an object.
+  static func reason(_ failure: LeaseFailure) -> [String] {
+    var members = ["\"reason\":\"\(failure.text)\""]
+    if let detail = failure.needsLogin { members.append("\"needs_login\":\"\(detail.rawValue)\"") }
+    if !failure.code.isEmpty { members.append("\"code\":\(ProblemResponse.quoted(failure.code))") }
+    return members
   }
 
   private static func object(_ status: CredentialStatus) -> String {
     var members = ["\"name\":\(ProblemResponse.quoted(status.name))", "\"state\":\"\(status.state.rawValue)\""]
     members.append("\"serving\":\(status.isServing)")
-    if let failure = status.failure {
-      members.append("\"reason\":\"\(failure.text)\"")
-      if !failure.code.isEmpty { members.append("\"code\":\(ProblemResponse.quoted(failure.code))") }
-    }
+    if let failure = status.failure { members += reason(failure) }
     if let generation = status.generation { members.append("\"generation\":\(generation)") }
-    func time(_ name: String, _ value: WallTime?) {
-      if let value { members.append("\"\(name)\":\"\(Timestamp.text(milliseconds: value.milliseconds))\"") }
+    for (name, value) in [
+      ("expires", status.expires), ("next_attempt", status.nextAttempt),
+      ("refresh_token_end", status.refreshTokenEnd), ("last_success", status.lastSuccess),
+    ] {
+      if let value { members.append(time(name, value)) }
     }
-    time("expires", status.expires)
-    time("next_attempt", status.nextAttempt)
-    time("refresh_token_end", status.refreshTokenEnd)
-    time("last_success", status.lastSuccess)
     members.append("\"grants\":\(status.grants)")
     members.append("\"failed_grants\":\(status.failedGrants)")
     let alarms = status.alarms.map { "\"\($0.rawValue)\"" }.joined(separator: ",")

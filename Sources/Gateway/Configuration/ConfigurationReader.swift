@@ -16,7 +16,7 @@ struct ConfigurationReader {
     configuration.workers = top.integer("workers", in: 1...1024) ?? CPUQuota.cpus()
     configuration.timeouts = Timeouts(top.object("timeouts"), over: nil)
     configuration.limits = Limits(top.object("limits"), over: nil)
-    configuration.admin = ListenerReading.admin(top.object("admin"))
+    (configuration.admin, configuration.adminToken) = ListenerReading.admin(top.object("admin"))
     configuration.store = StoreReading(directory: directory, problems: problems).read(top.object("store"))
     configuration.log = LogConfiguration(top.object("log"), directory: directory)
     configuration.trustedProxies = CIDR.list(top, "trusted_proxies") ?? []

@@ -1,6 +1,7 @@
 // The snapshot that a configuration file becomes: immutable once loaded, defaults filled in, names resolved to
 // indices. `ConfigurationLoader` makes it; every other part of the gateway only reads it.
 package import EventLoop
+package import TokenKit
 
 /// Everything that gateway.json says.
 package struct GatewayConfiguration: Sendable {
@@ -8,8 +9,10 @@ package struct GatewayConfiguration: Sendable {
   package var workers: Int
   /// At least one, in the order of the file; `RouteConfiguration.listener` counts into it.
   package var listeners: [ListenerConfiguration]
-  /// Where the admin listener is: always loopback or a Unix socket.
+  /// Where the admin listener is: on loopback or a Unix socket, unless it has a token.
   package var admin: SocketAddress
+  /// What the admin listener's callers prove themselves with.
+  package var adminToken: Secret?
   package var store: StoreConfiguration
   /// Sorted by name; `RouteConfiguration.credential` counts into it.
   package var credentials: [CredentialConfiguration]

@@ -93,20 +93,25 @@ struct ListenerReading {
     return nil
   }
 
-  /// The admin listener's address.
-  static func admin(_ settings: SettingsReader?) -> SocketAddress {
+  /// The admin listener's address and token.
+  static func admin(_ settings: SettingsReader?) -> (address: SocketAddress, token: Secret?) {
     let fallback = GatewayConfiguration().admin
-    guard let settings else { return fallback }
+    guard let settings else { return (fallback, nil) }
     defer { settings.finish() }
-    guard let text = settings.string("address"), let address = address(settings, "address", text) else {
-      return fallback
+    let token = settings.secret("token")
+    if let token, !HeaderText.isAccessToken(token.reveal()) {
+      settings.reject("token", "has characters that a bearer token can't have: use visible ASCII without spaces")
     }
-    if !address.isLoopback {
+    guard let text = settings.string("address"), let address = address(settings, "address", text) else {
+      return (fallback, token)
+    }
+    if !address.isLoopback, !settings.isSet("token") {
       settings.reject(
         "address",
-        "\(address) can be reached from other machines; the admin listener must be on loopback or a Unix socket")
+        "\(address) can be reached from other machines: set \"token\" (a secret that callers send as a bearer token), or "
+          + "use loopback or a Unix socket")
     }
-    return address
+    return (address, token)
   }
 
   private static func isName(_ name: String) -> Bool {

@@ -48,3 +48,16 @@ final class ControlTimers: ManagerTimers, TimerHandler {
     return entry.action
   }
 }
+
+/// A time limit that is called off when what it is for comes first.
+struct PendingTimer {
+  private let timers: ControlTimers
+  private let timer: ManagerTimer
+
+  init(_ timers: ControlTimers, _ timer: ManagerTimer) {
+    self.timers = timers
+    self.timer = timer
+  }
+
+  func cancel() { timers.cancel(timer) }
+}

@@ -55,14 +55,17 @@ enum ProblemResponse {
   static func title(_ status: UInt16) -> String {
     switch status {
     case 200: "OK"
+    case 202: "Accepted"
     case 400: "Bad Request"
     case 401: "Unauthorized"
     case 403: "Forbidden"
     case 404: "Not Found"
     case 405: "Method Not Allowed"
     case 408: "Request Timeout"
+    case 409: "Conflict"
     case 413: "Content Too Large"
     case 414: "URI Too Long"
+    case 415: "Unsupported Media Type"
     case 417: "Expectation Failed"
     case 421: "Misdirected Request"
     case 431: "Request Header Fields Too Large"

@@ -57,4 +57,13 @@ package struct CredentialDefinition: Sendable {
     self.transport = transport
     self.rejectionStatuses = rejectionStatuses
   }
+
+  /// Stands for everything that its tokens belong to: two gateways whose texts are equal can use each other's pairs.
+  package var identityText: String {
+    let provider = material.provider
+    let traits = provider.traits
+    let identity = Fingerprinter.sha256.identity(
+      ["login", name, type(of: provider).id] + traits.accessTokenIdentity + traits.refreshTokenIdentity)
+    return identity.bytes.map { $0 < 16 ? "0\(String($0, radix: 16))" : String($0, radix: 16) }.joined()
+  }
 }

@@ -63,14 +63,25 @@ extension CredentialManager {
         feed(.reread(read: read, result), to: entry)
       }
     case .rereadSecrets: rereadSecrets(of: entry)
-    case .publish(let lease): ports.publisher.publish(lease, credential: entry.index)
+    case .publish(let lease):
+      ports.publisher.publish(lease, credential: entry.index)
+      let outcome = LoginOutcome.published(generation: lease.generation, isStored: !entry.machine.hasUnsavedPair)
+      for completion in take(&entry.logins.taken) { completion(outcome) }
     case .withdraw: ports.publisher.withdraw(credential: entry.index)
     case .answer(let id, let answer): entry.answers.removeValue(forKey: id)?(answer)
-    case .note(let event): note(event, of: entry)
+    case .note(let event):
+      if case .loggedIn = event { entry.logins.taken += take(&entry.logins.pending) }
+      note(event, of: entry)
     case .stopped:
       entry.isStopped = true
+      for completion in take(&entry.logins.taken) + take(&entry.logins.pending) { completion(.stopped) }
       finishIfStopped()
     }
+  }
+
+  private func take(_ completions: inout [(LoginOutcome) -> Void]) -> [(LoginOutcome) -> Void] {
+    defer { completions = [] }
+    return completions
   }
 
   /// Makes a grant request and sends it. Whatever happens, exactly one `answered` follows.

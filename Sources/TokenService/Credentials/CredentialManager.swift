@@ -37,6 +37,14 @@ package enum CredentialManagerError: Error, Sendable, Equatable {
   case injection(credential: String, InjectionRules.Malformed)
 }
 
+/// What became of a login's pair.
+package enum LoginOutcome: Sendable, Equatable {
+  /// The data loops have it; unless it is stored, its write goes on.
+  case published(generation: UInt64, isStored: Bool)
+  /// The gateway has stopped before.
+  case stopped
+}
+
 /// The credentials of one process. Credentials are numbered by their place in `definitions`.
 package final class CredentialManager {
   /// One credential: its machine, and who waits for it.
@@ -46,6 +54,8 @@ package final class CredentialManager {
     var machine: LeaseStateMachine
     var timer: (name: ManagerTimer, deadline: BootInstant)?
     var answers: [UInt64: (LeaseAnswer) -> Void] = [:]
+    /// Who waits for a login's pair to be taken, and for one that was taken to be published.
+    var logins: (pending: [(LoginOutcome) -> Void], taken: [(LoginOutcome) -> Void]) = ([], [])
     var events: [LeaseEvent] = []
     var isHandling = false
     var isStopped = false
@@ -163,11 +173,17 @@ package final class CredentialManager {
     want(credential: credential, LeaseWant(above: above, cause: .admin), answer: completion)
   }
 
-  /// A person has logged in: the pair replaces whatever there was, once no grant is in flight.
+  /// A person has logged in: the pair replaces whatever there was, once no grant is in flight. Before `start` it replaces
+  /// what will be read, and no grant is made with that.
+  /// - Parameter completion: called at most once, on the control loop, when the data loops have the pair or the gateway has
+  ///   stopped. A pair whose life was over by then is never published.
   /// - Returns: false if nothing was taken: the gateway has stopped, or the token can't stand in a header.
-  package func login(credential: Int, _ reply: GrantReply) -> Bool {
+  package func login(
+    credential: Int, _ reply: GrantReply, completion: @escaping (LoginOutcome) -> Void = { _ in }
+  ) -> Bool {
     let entry = entries[credential]
     guard !entry.isStopped, HeaderText.isAccessToken(reply.token.accessToken.reveal()) else { return false }
+    entry.logins.pending.append(completion)
     feed(.loggedIn(reply), to: entry)
     return true
   }
@@ -196,6 +212,12 @@ package final class CredentialManager {
 
   /// The credential of this name.
   package func index(of name: String) -> Int? { entries.first { $0.definition.name == name }?.index }
+
+  /// A credential as it is configured now.
+  package func definition(credential: Int) -> CredentialDefinition { entries[credential].definition }
+
+  /// How a credential is.
+  package func status(credential: Int) -> CredentialStatus { entries[credential].machine.status(at: ports.clock.now) }
 
   /// How all credentials are, in the order of the definitions.
   package var status: [CredentialStatus] {
