@@ -71,15 +71,19 @@ package final class EventLoop {
   private var runList: [any Runnable] = []
   private var running: [any Runnable] = []
   private var isStopping = false
+  private var hasTurned = false
 
   /// Nanoseconds of CLOCK_BOOTTIME, taken once a turn.
   package private(set) var now: Int64 { didSet { timers.now = now } }
   package let timers: TimerWheel
+  /// How long its turns have taken.
+  package private(set) var timing: LoopTiming
   package let buffers = BufferPool()
 
   package init() throws(SystemError) {
     now = linux_boottime_ns()
     timers = TimerWheel(now: now)
+    timing = LoopTiming(now: now)
     epoll = linux_epoll_create()
     unsafe events = .allocate(capacity: Self.eventCapacity)
     unsafe scratch = .allocate(byteCount: Self.scratchSize, alignment: 64)
@@ -183,7 +187,10 @@ package final class EventLoop {
   /// One turn: waits for events, at most `limit` milliseconds (-1: until one comes), and handles them.
   package func turn(waitingAtMost limit: Int32) throws(SystemError) {
     // Not `now`: the handlers of the turn before may have taken long.
-    var timeout = runList.isEmpty ? timers.timeoutMilliseconds(now: linux_boottime_ns()) : 0
+    let before = linux_boottime_ns()
+    if hasTurned { timing.note(before - now, at: before) }
+    hasTurned = true
+    var timeout = runList.isEmpty ? timers.timeoutMilliseconds(now: before) : 0
     if limit >= 0, timeout < 0 || timeout > limit { timeout = limit }
     // What is put there from now on waits for the turn after this one.
     swap(&runList, &running)

@@ -33,6 +33,7 @@ final class ControlPlane {
   private var isStoreReleased = false
   private var drainTimer: ManagerTimer?
   private let accessLog: AccessLogControl
+  let metrics: MetricsControl
   /// Called once the data loops may start.
   private let ready: () -> Void
   /// Why the process ends with an error.
@@ -40,7 +41,8 @@ final class ControlPlane {
 
   init(
     _ loop: EventLoop, _ configuration: GatewayConfiguration, _ plan: DataPlanePlan, logger: Logger,
-    mailboxes: [Mailbox<WorkerMessage>], control: Mailbox<ControlMessage>, accessLog: AccessLogFile?,
+    mailboxes: [Mailbox<WorkerMessage>], control: Mailbox<ControlMessage>, leases: SharedLeaseState,
+    accessLog: AccessLogFile?,
     stopListening: @escaping () -> Void, ready: @escaping () -> Void
   ) throws {
     self.loop = loop
@@ -52,6 +54,8 @@ final class ControlPlane {
     self.ready = ready
     self.stopListening = stopListening
     self.accessLog = AccessLogControl(loop, accessLog, logger)
+    metrics = MetricsControl(
+      loop, plan, credentials: configuration.credentials.map(\.name), leases: leases, mailboxes: mailboxes)
     listeningWorkers = mailboxes.count
     publisher = LoopPublisher(mailboxes)
     timers = ControlTimers(loop)
@@ -89,7 +93,10 @@ final class ControlPlane {
       definitions: configuration.credentials.map { try definition(of: $0) },
       ports: ManagerPorts(transport: transport, store: store, timers: timers, clock: clock, publisher: publisher),
       owner: String(UInt64.random(in: .min ... .max), radix: 36), randomSeed: .random(in: .min ... .max)
-    ) { [logger] in CredentialLog.write($1, of: $0, to: logger) }
+    ) { [logger, metrics] in
+      metrics.credentials.note($1, of: $0)
+      CredentialLog.write($1, of: $0, to: logger)
+    }
     self.manager = manager
     manager.start { [unowned self] result in
       if phase != .starting { return }
@@ -117,6 +124,7 @@ final class ControlPlane {
       let indices = Dictionary(names) { first, _ in first }
       return try StoreWorker.postgres(loop, url: url, waitingAtMost: limit, cipher: cipher, opened: opened) {
         [unowned self] in
+        metrics.credentials.note($0)
         StoreLog.write($0, to: logger)
         guard case .changed(let changes) = $0, let manager else { return }
         for change in changes {
@@ -179,6 +187,7 @@ final class ControlPlane {
       if listeningWorkers == 0 { stopListening() }
     case .failed(let reason): fail(reason)
     case .accessLogDropped(let lines, let reason): accessLog.note(dropped: lines, reason)
+    case .counters(let part): metrics.receive(part)
     case .drained:
       drainedWorkers += 1
       endIfDone()
@@ -195,6 +204,11 @@ final class ControlPlane {
     case .replayRejected(let route): manager.replayRejected(credential: credential, route: route)
     case .routeRecovered(let route): manager.routeRecovered(credential: credential, route: route)
     }
+  }
+
+  /// The answer to a scrape, on this loop, within about a second.
+  func metricsPage(_ completion: @escaping (MetricsPage) -> Void) {
+    metrics.page(manager, store, at: clock, completion)
   }
 
   // MARK: The end

@@ -42,12 +42,14 @@ package enum GatewayServer {
         "fewer callers than limits.connections, for want of descriptors",
         metadata: ["descriptors": "\(descriptors)", "connections": "\(connections)"])
     }
-    let contexts = contexts(configuration, connections, mailboxes, control, accessLog)
+    let leases = SharedLeaseState(credentials: configuration.credentials.count, parked: configuration.limits.parked)
+    let contexts = contexts(configuration, connections, leases, mailboxes, control, accessLog)
     var threads: [LoopThread.Handle] = []
     let loop = try EventLoop()
     var startError: (any Error)?
     let plane = try ControlPlane(
-      loop, configuration, plan, logger: logger, mailboxes: mailboxes, control: control, accessLog: accessLog,
+      loop, configuration, plan, logger: logger, mailboxes: mailboxes, control: control, leases: leases,
+      accessLog: accessLog,
       stopListening: { [listening] in
         for fd in listening { Socket.close(fd) }
       }
@@ -119,14 +121,14 @@ package enum GatewayServer {
   }
 
   private static func contexts(
-    _ configuration: GatewayConfiguration, _ connections: Int, _ mailboxes: [Mailbox<WorkerMessage>],
+    _ configuration: GatewayConfiguration, _ connections: Int, _ leases: SharedLeaseState,
+    _ mailboxes: [Mailbox<WorkerMessage>],
     _ control: Mailbox<ControlMessage>, _ accessLog: AccessLogFile?
   ) -> [WorkerContext] {
     let forwarding = Forwarding(sendsVia: configuration.via, trustedProxies: configuration.trustedProxies)
     let memory = ReplayMemory(limit: configuration.limits.replayMemory)
     let loads = mailboxes.map { _ in WorkerLoad() }
     let places = ProcessLimit(connections)
-    let leases = SharedLeaseState(credentials: configuration.credentials.count, parked: configuration.limits.parked)
     return mailboxes.indices.map { index in
       WorkerContext(
         index: index, configuration: configuration, forwarding: forwarding,

@@ -20,6 +20,8 @@ enum WorkerMessage: Sendable {
   case drain
   /// The time for that is over.
   case abort
+  /// What has it counted? Asked at that time of CLOCK_BOOTTIME.
+  case count(ticket: UInt64, asked: Int64)
 }
 
 /// A new connection with a caller. Whoever has it owns the descriptor.
@@ -40,6 +42,7 @@ enum ControlMessage: Sendable {
   case failed(String)
   /// Lines of the access log were lost, and what the system said, if it said anything.
   case accessLogDropped(lines: UInt64, reason: SystemError?)
+  case counters(CounterPart)
 }
 
 /// How many connections a loop has, for those that hand out new ones. Touched when one opens or closes.
@@ -65,15 +68,6 @@ struct WorkerContext: Sendable {
 
 /// Confined to its thread.
 final class Worker {
-  /// Per loop; merged by whoever reads them.
-  struct Counters {
-    var requests: UInt64 = 0
-    var errors: UInt64 = 0
-    var clientGone: UInt64 = 0
-    var accepted: UInt64 = 0
-    var shed: UInt64 = 0
-  }
-
   private static let exchangesKept = 256
 
   let loop: EventLoop
@@ -90,7 +84,8 @@ final class Worker {
   private(set) var isDraining = false
   private var isAborted = false
   private var isAdmitting = false
-  var counters = Counters()
+  /// Merged with the other loops' by who asks for them.
+  var counters: LoopCounters
 
   // Parsed into by every connection of the loop, one at a time.
   var requestHead = RequestHead()
@@ -104,13 +99,16 @@ final class Worker {
   private let idPrefix: [UInt8]
   private var nextID: UInt64 = 0
   private var drainTimer: DrainSweep?
+  private var report: CounterReport?
 
   var plans: [RoutePlan] { plan.plans }
   var routes: RouteTable { plan.routes }
 
   init(_ context: WorkerContext) throws {
     self.context = context
-    plan = try DataPlanePlan(context.configuration)
+    let plan = try DataPlanePlan(context.configuration)
+    self.plan = plan
+    counters = LoopCounters(CounterLayout(plan, credentials: context.configuration.credentials.count))
     forwarding = Forwarding(copying: context.forwarding)
     let loop = try EventLoop()
     self.loop = loop
@@ -127,6 +125,7 @@ final class Worker {
       AccessLog(loop, $0, lines) { control.send(.accessLogDropped(lines: $0, reason: $1)) }
     }
     pools = zip(plan.targets, plan.upstreamConnections).map { UpstreamPool(self, $0, limit: share(of: $1)) }
+    report = CounterReport(self)
     receiver = try context.mailboxes[index].attach(to: loop) { [unowned self] in receive($0) }
   }
 
@@ -141,7 +140,7 @@ final class Worker {
     for (plan, fd) in zip(plan.listeners, listening) {
       listeners.append(
         try Listener(loop, fd: fd) { [unowned self] connection, peer in
-          counters.accepted += 1
+          counters.add(.accepted, listener: plan.index)
           admit(Arrival(fd: connection, peer: peer, listener: plan.index), asked: 0)
         })
     }
@@ -162,6 +161,7 @@ final class Worker {
     case .makeRoom(let arrival, let asked): admit(arrival, asked: asked)
     case .drain: drain()
     case .abort: abort()
+    case .count(let ticket, let asked): report?.start(ticket, asked: asked)
     }
     // It may have been the message that the end was waiting for.
     if isDraining { finishIfDrained() }
@@ -203,7 +203,7 @@ final class Worker {
       let next = (context.index + 1 + step - asked) % context.mailboxes.count
       if context.mailboxes[next].send(.makeRoom(arrival, asked: step)) { return }
     }
-    shed(arrival.fd)
+    shed(arrival)
   }
 
   private func adopt(_ arrival: Arrival) {
@@ -215,6 +215,7 @@ final class Worker {
         connections.insert {
           HTTP1Downstream(self, stream, plan.listeners[arrival.listener], peer: arrival.peer, place: $0)
         })
+      counters.add(.open, listener: arrival.listener)
     } catch {
       // Out of memory for the registration.
       refuse(arrival)
@@ -236,7 +237,7 @@ final class Worker {
 
   /// This caller sees its connection closed.
   private func refuse(_ arrival: Arrival) {
-    counters.shed += 1
+    counters.add(.shed, listener: arrival.listener)
     Socket.close(arrival.fd)
     leave()
   }
@@ -245,16 +246,17 @@ final class Worker {
   func mayBeIdle(_ connection: HTTP1Downstream) { connections.list(connection.place) }
 
   /// Says why before it closes; a caller that does not read at once loses the answer, which is all that it loses.
-  private func shed(_ fd: Int32) {
-    counters.shed += 1
+  private func shed(_ arrival: Arrival) {
+    counters.add(.shed, listener: arrival.listener)
     let answer = ProblemResponse.render(
       GatewayError(.connectionLimit), proxyName: forwarding.proxyName, closing: true, withBody: true)
-    Socket.writeOnce(fd, answer.span)
-    Socket.close(fd)
+    Socket.writeOnce(arrival.fd, answer.span)
+    Socket.close(arrival.fd)
   }
 
   func closed(_ connection: HTTP1Downstream) {
     connections.remove(connection.place)
+    counters.connectionClosed(listener: connection.listener.index)
     leave()
     if isDraining { finishIfDrained() }
   }
@@ -267,18 +269,41 @@ final class Worker {
   // MARK: Exchanges
 
   func takeExchange() -> Exchange {
-    counters.requests += 1
+    counters.began()
     return spareExchanges.popLast() ?? Exchange(self)
   }
 
   /// It is over, one way or another.
   func giveBack(_ exchange: Exchange) {
+    counters.ended(exchange, now: loop.now)
     if let accessLog { accessLog.write(exchange) }
     if spareExchanges.count < Self.exchangesKept { spareExchanges.append(exchange) } else { exchange.discard() }
   }
 
-  /// An error of our own was answered.
-  func note(_ error: GatewayError) { counters.errors += 1 }
+  /// A request got an answer of ours before it became an exchange.
+  func refused(
+    _ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ error: GatewayError, on connection: HTTP1Downstream
+  ) {
+    counters.refused(error)
+    accessLog?.write(refused: head, bytes, error, on: connection)
+  }
+
+  /// What came got an answer of ours, and is no request.
+  func refused(_ error: GatewayError, on connection: HTTP1Downstream) {
+    counters.refused(error)
+    accessLog?.write(refused: error, on: connection)
+  }
+
+  /// Brings cells up to date that tell what other objects hold and count.
+  /// - Parameter range: of the cells that are about to be read.
+  func readGauges(_ range: Range<Int>) {
+    let layout = counters.layout
+    counters.set(.accessLogDropped, to: accessLog?.dropped ?? 0)
+    for (index, listener) in listeners.enumerated() {
+      counters.set(.shedForDescriptors, to: listener.shed, listener: index)
+    }
+    for index in layout.upstreams(in: range) where index < pools.count { pools[index].count(as: index, in: &counters) }
+  }
 
   func isTrustedProxy(_ peer: SocketAddress) -> Bool {
     !forwarding.trustedProxies.isEmpty && forwarding.trustedProxies.contains { $0.contains(peer) }
@@ -327,6 +352,7 @@ final class Worker {
     self.receiver = nil
     drainTimer?.cancel()
     for pool in pools { pool.close() }
+    report = nil
     accessLog?.close()
     // Both refer back to this object, which must not outlive its loop.
     pools.removeAll()

@@ -27,6 +27,9 @@ enum CredentialLog {
       (level, message) = (.debug, "grant sent")
       metadata["cause"] = "\(cause)"
       metadata["attempt"] = "\(attempt)"
+    case .callEnded(let took):
+      (level, message) = (.debug, "token call ended")
+      metadata["took_ms"] = "\(took.nanoseconds / 1_000_000)"
     case .grantWithoutMark:
       (level, message) = (.error, "grant sent without a mark in the store: the store can't be written")
     case .grantSucceeded(let generation, let lifetime, let took, let rotated):

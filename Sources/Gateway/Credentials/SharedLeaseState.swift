@@ -23,6 +23,9 @@ final class SharedLeaseState: Sendable {
   /// Whether there is a place for one more request that waits. It may be gone in the next moment.
   func mayPark(_ credential: Int) -> Bool { !total.isReached && !entries[credential].parked.isReached }
 
+  /// How many wait for that credential.
+  func parked(_ credential: Int) -> Int { entries[credential].parked.count }
+
   /// Takes a place for one more request that waits.
   func park(_ credential: Int) -> Bool {
     guard entries[credential].parked.take() else { return false }

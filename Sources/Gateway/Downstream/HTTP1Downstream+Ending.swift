@@ -61,7 +61,7 @@ extension HTTP1Downstream: TimerHandler {
     switch phase {
     case .head where hasHeadBegun:
       let problem = GatewayError(.requestTimeout)
-      worker.accessLog?.write(refused: problem, on: self)
+      worker.refused(problem, on: self)
       answerAndClose(problem)
     case .discarding where mayCloseAfterFlush, .head where stream.unsent > 0:
       if rate.isTooSlow(listener.rate, delivered: stream.delivered) { cutOff() } else { startRate() }

@@ -107,7 +107,6 @@ extension HTTP1Downstream: DownstreamChannel {
   }
 
   func answer(_ error: GatewayError) {
-    worker.note(error)
     exchange?.trace.answered(error)
     if hasResponseBegun {
       exchange?.trace.cut(error)
@@ -122,7 +121,6 @@ extension HTTP1Downstream: DownstreamChannel {
 
   /// The connection can't be understood any further: whatever stands behind the fault may be anything.
   func answerAndClose(_ error: GatewayError) {
-    worker.note(error)
     mayKeepAlive = false
     writeAnswer(error)
     finish()

@@ -222,7 +222,7 @@ final class HTTP1Downstream: StreamDelegate {
       isHeadRequest = false
       callerCloses = false
       let problem = GatewayError(.malformed(error))
-      worker.accessLog?.write(refused: problem, on: self)
+      worker.refused(problem, on: self)
       answerAndClose(problem)
       return bytes.count
     }
@@ -254,7 +254,7 @@ final class HTTP1Downstream: StreamDelegate {
     do throws(GatewayError) {
       admitted = try Admission.judge(&worker.requestHead, bytes, listener, peer, worker)
     } catch {
-      worker.accessLog?.write(refused: worker.requestHead, bytes, error, on: self)
+      worker.refused(worker.requestHead, bytes, error, on: self)
       return answer(error)
     }
     let exchange = worker.takeExchange()
@@ -304,7 +304,6 @@ final class HTTP1Downstream: StreamDelegate {
     exchange = nil
     close(resetting: resetting)
     if let abandoned {
-      worker.counters.clientGone += 1
       abandoned.trace.limitBytesOut(sent: stream.sent)
       abandoned.downstreamGone()
       worker.giveBack(abandoned)

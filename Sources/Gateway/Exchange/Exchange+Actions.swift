@@ -16,6 +16,8 @@ extension Exchange: TimerHandler {
     case .send: send()
     case .replay:
       held = nil
+      // The first answer counts for nothing any more.
+      trace.upstreamStatus = 0
       let old = upstream
       upstream = nil
       old?.letGo()
@@ -48,14 +50,15 @@ extension Exchange: TimerHandler {
 
   private func park(_ credential: Int, _ cause: LeaseWant.Cause, atMost time: Int64) {
     arm(time)
-    if !worker.leases.park(self, credential, cause) { leaseFailed(GatewayError(.parkedTooMany)) }
+    guard worker.leases.park(self, credential, cause) else { return leaseFailed(GatewayError(.parkedTooMany)) }
+    worker.counters.add(.parks, credential: credential)
   }
 
   func connect(fresh: Bool) {
     resetAttempt()
     trace.connecting(at: timers.now)
     // A second try goes to a server that has not failed yet, if there is one.
-    if !fresh || choice.isExhausted(plan) { choice = UpstreamChoice(number: worker.counters.requests) }
+    if !fresh || choice.isExhausted(plan) { choice = UpstreamChoice(number: worker.counters.begun) }
     guard let pool = choice.next(plan, worker.pools, now: timers.now) else { return }
     self.pool = pool
     pool.acquire(for: self, fresh: fresh, onlyRecent: !request.method.isIdempotent)
@@ -84,7 +87,7 @@ extension Exchange: TimerHandler {
     held = nil
     response.headBytes.withSpan { forward(response.head, $0) }
     response.body.withSpan { bytes in
-      trace.bytesOut &+= UInt64(bytes.count)
+      passedOn(bytes)
       if bytes.count > 0 { downstream?.sendData(bytes) }
     }
     if response.hasEnded {
@@ -136,6 +139,7 @@ extension Exchange: TimerHandler {
   func timerFired(_ timer: TimerWheel.Timer) {
     if machine.state == .parked, goOnAsItIs() { return }
     if machine.state == .awaitingHead, isEndSent { pool?.noteFailure() }
+    if parkedFor != nil, let credential = plan.credential { worker.counters.add(.parkTimeouts, credential: credential) }
     perform(machine.timedOut(isAtLimit: pool?.isAtLimit ?? false, isCallerLate: isCallerLate))
   }
 }

@@ -125,6 +125,7 @@ final class Exchange {
 
   func requestData(_ bytes: Span<UInt8>) {
     let isSending = isSending
+    worker.counters.received(bytes.count, route: Int(plan.index))
     body.append(bytes, limit: keepLimit, waiting: !isSending && machine.state != .held, worker.loop, worker.replay)
     if body.received > plan.requestBody { return perform(machine.bodyTooLarge()) }
     if machine.state == .held {
@@ -259,6 +260,7 @@ final class Exchange {
     if hasResponseByte { return }
     hasResponseByte = true
     trace.firstByte = timers.now
+    worker.counters.firstByte(after: trace.firstByte &- trace.connected, route: Int(plan.index))
   }
 
   func informational(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
@@ -300,6 +302,7 @@ final class Exchange {
   /// Tells the control loop what it counts on: that a lease was accepted, that a route refuses fresh ones.
   func noteVerdict(isRejection: Bool) {
     guard let credential = plan.credential, let generation = lease?.generation else { return }
+    worker.counters.judged(isRejection: isRejection, isReplay: machine.hasReplayed, route: Int(plan.index))
     if isRejection {
       if machine.hasReplayed { worker.leases.replayRejected(credential, route: plan.index) }
     } else {
@@ -316,7 +319,7 @@ final class Exchange {
   func responseData(_ bytes: Span<UInt8>) {
     if machine.state == .responding {
       guard let downstream else { return }
-      trace.bytesOut &+= UInt64(bytes.count)
+      passedOn(bytes)
       downstream.sendData(bytes)
       if downstream.hasBacklog { pauseResponse() }
       return
@@ -324,6 +327,11 @@ final class Exchange {
     guard machine.state == .held, held != nil else { return }
     held?.body.append(bytes)
     if let held, held.body.count >= HeldResponse.bodyLimit { pauseResponse() }
+  }
+
+  func passedOn(_ bytes: Span<UInt8>) {
+    trace.bytesOut &+= UInt64(bytes.count)
+    worker.counters.passedOn(bytes.count, route: Int(plan.index))
   }
 
   func pauseResponse() {

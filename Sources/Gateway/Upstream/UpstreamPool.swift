@@ -38,6 +38,8 @@ final class UpstreamPool: Runnable {
   private static let failuresTaken = 5
   /// Attempts that begin in one turn. Each takes up to 30 µs, and hundreds of callers may have waited for one lease.
   private static let attemptsPerTurn = 8
+  /// Attempts that brought no connection.
+  private var failures: UInt64 = 0
 
   /// Requests that have, or wait for, a connection of this pool.
   var outstanding: Int { open - idle.count + max(0, waiters.count - connectors.count) }
@@ -50,6 +52,17 @@ final class UpstreamPool: Runnable {
     self.target = target
     self.limit = limit
     addresses = target.literalAddresses
+  }
+
+  /// What there is of it, and was, for metrics.
+  func count(as upstream: Int, in counters: inout LoopCounters) {
+    counters.set(.active, to: UInt64(open - idle.count - connectors.count), upstream: upstream)
+    counters.set(.idle, to: UInt64(idle.count), upstream: upstream)
+    counters.set(.connecting, to: UInt64(connectors.count), upstream: upstream)
+    counters.set(.waiting, to: UInt64(waiters.count), upstream: upstream)
+    counters.set(.ejected, to: ejectedUntil > worker.loop.now ? 1 : 0, upstream: upstream)
+    counters.set(.attempts, to: lastAttempt, upstream: upstream)
+    counters.set(.failures, to: failures, upstream: upstream)
   }
 
   /// Hands the exchange a connection: at once if one is idle, else by `connected` or `connectFailed` later.
@@ -158,6 +171,7 @@ final class UpstreamPool: Runnable {
         hand(HTTP1Upstream(self, stream), to: waiters.first())
       case .failure(let failure):
         open -= 1
+        failures += 1
         if failure.isOwnShortage { return makeDo(GatewayError(failure)) }
         failuresInARow = Self.failuresTaken
         eject()

@@ -14,6 +14,8 @@ public enum CredentialEvent: Sendable, Equatable {
   case interruptedGrantFound(owner: String)
   /// A grant goes out.
   case grantSent(cause: GrantCause, attempt: UInt64)
+  /// A token call is over, with an answer or without.
+  case callEnded(took: Duration)
   /// The mark could not be written and the lease is over: the grant goes out without one.
   case grantWithoutMark
   /// A grant brought a pair.

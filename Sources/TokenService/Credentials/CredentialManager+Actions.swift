@@ -98,6 +98,7 @@ extension CredentialManager {
     }
     ports.transport.send(request, options: entry.definition.transport) { [weak self, weak entry] result in
       guard let self, let entry else { return }
+      note(.callEnded(took: ports.clock.now.boot - sent.boot), of: entry)
       let outcome: Result<GrantReply, GrantError>
       switch result {
       case .success(let response):

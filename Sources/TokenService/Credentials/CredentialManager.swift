@@ -225,6 +225,14 @@ package final class CredentialManager {
     return entries.map { $0.machine.status(at: now) }
   }
 
+  /// How many credentials there are.
+  package var count: Int { entries.count }
+
+  /// How one of them is.
+  package func status(of credential: Int, at now: Moment) -> CredentialStatus {
+    entries[credential].machine.status(at: now)
+  }
+
   /// Starts no grant any more; `completion` is called once those in flight have ended and their pairs are stored (a failed
   /// write is repeated). Leases go on to be answered from memory.
   package func shutdown(completion: @escaping () -> Void) {

@@ -87,6 +87,9 @@ package final class StoreWorker: CredentialStoreClient {
     receiver = try replies.attach(to: loop) { [weak self] reply in self?.receive(reply) }
   }
 
+  /// Operations that were asked for and have not ended.
+  package var pendingCount: Int { pending.count }
+
   package func load(_ queries: [StoreQuery], completion: @escaping (Result<[StoreRecord], StoreError>) -> Void) {
     submit(completion) { store throws(StoreError) in try store.load(queries) }
   }

@@ -1,0 +1,126 @@
+// Where each number stands among a loop's cells. All loops of a plan have the same layout, so that their numbers are
+// merged by adding cell to cell.
+
+/// The cells: a few of the loop, then tables with a row for each route, credential, listener and upstream server.
+struct CounterLayout: Sendable, Equatable {
+  /// Of the loop.
+  enum Cell: Int, CaseIterable {
+    /// Requests that became exchanges, and those of them that are over.
+    case begun, ended
+    case accessLogDropped
+  }
+
+  /// Of a route. Small: there may be as many routes as credentials.
+  enum RouteCell: Int, CaseIterable {
+    // Answers by status class, in the order of `StatusClass`.
+    case noStatus, success, redirect, clientError, serverError
+    /// Callers that went away first.
+    case abandoned
+    /// Bytes of bodies, without framing.
+    case bytesIn, bytesOut
+    /// Answers by which the upstream refused a token.
+    case rejections
+    case replaysAccepted, replaysRejected, replaysFailed
+  }
+
+  enum CredentialCell: Int, CaseIterable {
+    case parks, parkTimeouts
+  }
+
+  enum ListenerCell: Int, CaseIterable {
+    case accepted, open, shed
+    /// Closed at once for want of a descriptor.
+    case shedForDescriptors
+  }
+
+  enum UpstreamCell: Int, CaseIterable {
+    // Now.
+    case active, idle, connecting, waiting, ejected
+    // So far.
+    case attempts, failures
+  }
+
+  /// With more routes than this, what takes many cells is counted for all routes together.
+  static let detailedRoutes = 1000
+  /// Buckets and the sum.
+  static let histogram = TimeBuckets.count + 1
+  static let detail = 2 * histogram + ErrorReason.allCases.count
+
+  let routeCount: Int
+  let credentialCount: Int
+  let listenerCount: Int
+  let upstreamCount: Int
+  /// Histograms and errors are counted for each route.
+  let isDetailed: Bool
+
+  let routes: Int
+  let details: Int
+  let credentials: Int
+  let listeners: Int
+  let upstreams: Int
+  /// How many cells there are.
+  let count: Int
+
+  init(
+    routes routeCount: Int, credentials credentialCount: Int, listeners listenerCount: Int, upstreams upstreamCount: Int
+  ) {
+    self.routeCount = routeCount
+    self.credentialCount = credentialCount
+    self.listenerCount = listenerCount
+    self.upstreamCount = upstreamCount
+    isDetailed = routeCount <= Self.detailedRoutes
+    routes = Cell.allCases.count
+    // One more row, for requests that have no route.
+    details = routes + (routeCount + 1) * RouteCell.allCases.count
+    credentials = details + (isDetailed ? routeCount + 1 : 1) * Self.detail
+    listeners = credentials + credentialCount * CredentialCell.allCases.count
+    upstreams = listeners + listenerCount * ListenerCell.allCases.count
+    count = upstreams + upstreamCount * UpstreamCell.allCases.count
+  }
+
+  init(_ plan: DataPlanePlan, credentials: Int) {
+    self.init(
+      routes: plan.plans.count, credentials: credentials, listeners: plan.listeners.count,
+      upstreams: plan.targets.count)
+  }
+
+  /// The row of requests without a route.
+  var noRoute: Int { routeCount }
+
+  /// Where the rows of detailed numbers begin for that route: its own, or the one for all.
+  func detailStart(_ route: Int) -> Int { isDetailed ? details + route * Self.detail : details }
+
+  func start(ofRoute route: Int) -> Int { routes + route * RouteCell.allCases.count }
+  func start(ofCredential credential: Int) -> Int { credentials + credential * CredentialCell.allCases.count }
+  func start(ofListener listener: Int) -> Int { listeners + listener * ListenerCell.allCases.count }
+  func start(ofUpstream upstream: Int) -> Int { upstreams + upstream * UpstreamCell.allCases.count }
+
+  /// The upstreams that have cells in the range.
+  func upstreams(in range: Range<Int>) -> Range<Int> {
+    let stride = UpstreamCell.allCases.count
+    let first = max(0, range.lowerBound - upstreams) / stride
+    let end = (max(0, range.upperBound - upstreams) + stride - 1) / stride
+    return first..<max(first, min(end, upstreamCount))
+  }
+}
+
+/// What an answer's status says at first sight.
+enum StatusClass: Int, CaseIterable {
+  /// We cut the caller off before it got any.
+  case none
+  case success, redirect, clientError, serverError
+
+  /// As a label's value.
+  var label: String {
+    switch self {
+    case .none: "none"
+    case .success: "2xx"
+    case .redirect: "3xx"
+    case .clientError: "4xx"
+    case .serverError: "5xx"
+    }
+  }
+
+  /// Its cell's place in a route's row. Statuses from 600 on, which nobody defined, count as 5xx, as RFC 9110 §15 has it.
+  static func cell(_ status: UInt16) -> Int { status < 200 ? 0 : min(4, Int(status) / 100 - 1) }
+}

@@ -1,0 +1,116 @@
+// A data loop's counters: plain integers that nobody else touches. Counting is adding to a few of them; nothing is
+// allocated, and other threads get copies.
+
+/// Confined to its loop.
+struct LoopCounters {
+  let layout: CounterLayout
+  private(set) var cells: [UInt64]
+  private let bounds = TimeBuckets.bounds.map { $0 }
+
+  // Kept at hand for the way of a request.
+  private let routes: Int
+  private let routeStride = CounterLayout.RouteCell.allCases.count
+  private let details: Int
+  /// 0 when all routes share one row.
+  private let detailStride: Int
+  private let firstBytes = CounterLayout.histogram
+  private let errors = 2 * CounterLayout.histogram
+
+  init(_ layout: CounterLayout) {
+    self.layout = layout
+    cells = [UInt64](repeating: 0, count: layout.count)
+    routes = layout.routes
+    details = layout.details
+    detailStride = layout.isDetailed ? CounterLayout.detail : 0
+  }
+
+  /// Requests that became exchanges.
+  var begun: UInt64 { cells[CounterLayout.Cell.begun.rawValue] }
+
+  // MARK: Requests
+
+  mutating func began() { cells[CounterLayout.Cell.begun.rawValue] &+= 1 }
+
+  /// An exchange is over.
+  mutating func ended(_ exchange: Exchange, now: Int64) {
+    let route = Int(exchange.plan.index)
+    cells[CounterLayout.Cell.ended.rawValue] &+= 1
+    let row = routes &+ route &* routeStride
+    cells[row &+ StatusClass.cell(exchange.trace.loggedStatus)] &+= 1
+    observe(now &- exchange.trace.begun, details &+ route &* detailStride)
+    if exchange.trace.isDownstreamGone { cells[row &+ CounterLayout.RouteCell.abandoned.rawValue] &+= 1 }
+    if exchange.machine.hasReplayed, exchange.trace.upstreamStatus == 0 {
+      cells[row &+ CounterLayout.RouteCell.replaysFailed.rawValue] &+= 1
+    }
+    if let error = exchange.trace.loggedError { failed(error, route: route) }
+  }
+
+  /// A request that did not become an exchange was answered.
+  mutating func refused(_ error: GatewayError) {
+    cells[layout.start(ofRoute: layout.noRoute) + StatusClass.cell(error.status)] &+= 1
+    failed(error, route: layout.noRoute)
+  }
+
+  private mutating func failed(_ error: GatewayError, route: Int) {
+    cells[details &+ route &* detailStride &+ errors &+ ErrorReason(error.kind).rawValue] &+= 1
+  }
+
+  /// Bytes of a request's body came.
+  mutating func received(_ count: Int, route: Int) {
+    cells[routes &+ route &* routeStride &+ CounterLayout.RouteCell.bytesIn.rawValue] &+= UInt64(count)
+  }
+
+  /// Bytes of an answer's body were passed on.
+  mutating func passedOn(_ count: Int, route: Int) {
+    cells[routes &+ route &* routeStride &+ CounterLayout.RouteCell.bytesOut.rawValue] &+= UInt64(count)
+  }
+
+  /// The upstream has begun to answer.
+  /// - Parameter nanoseconds: since there was a connection for the request.
+  mutating func firstByte(after nanoseconds: Int64, route: Int) {
+    observe(nanoseconds, details &+ route &* detailStride &+ firstBytes)
+  }
+
+  /// The head of an answer to a request with a lease.
+  mutating func judged(isRejection: Bool, isReplay: Bool, route: Int) {
+    if !isRejection, !isReplay { return }
+    let row = routes &+ route &* routeStride
+    if isRejection { cells[row &+ CounterLayout.RouteCell.rejections.rawValue] &+= 1 }
+    if isReplay {
+      let outcome: CounterLayout.RouteCell = isRejection ? .replaysRejected : .replaysAccepted
+      cells[row &+ outcome.rawValue] &+= 1
+    }
+  }
+
+  private mutating func observe(_ nanoseconds: Int64, _ start: Int) {
+    var bucket = 0
+    while bucket < bounds.count, nanoseconds > bounds[bucket] { bucket &+= 1 }
+    cells[start &+ bucket] &+= 1
+    cells[start &+ TimeBuckets.count] &+= UInt64(max(0, nanoseconds))
+  }
+
+  // MARK: What is rarer
+
+  mutating func add(_ cell: CounterLayout.CredentialCell, credential: Int) {
+    cells[layout.start(ofCredential: credential) + cell.rawValue] &+= 1
+  }
+
+  mutating func add(_ cell: CounterLayout.ListenerCell, listener: Int) {
+    cells[layout.start(ofListener: listener) + cell.rawValue] &+= 1
+  }
+
+  mutating func connectionClosed(listener: Int) {
+    cells[layout.start(ofListener: listener) + CounterLayout.ListenerCell.open.rawValue] &-= 1
+  }
+
+  /// What another object counts or holds, as it is now.
+  mutating func set(_ cell: CounterLayout.Cell, to value: UInt64) { cells[cell.rawValue] = value }
+
+  mutating func set(_ cell: CounterLayout.ListenerCell, to value: UInt64, listener: Int) {
+    cells[layout.start(ofListener: listener) + cell.rawValue] = value
+  }
+
+  mutating func set(_ cell: CounterLayout.UpstreamCell, to value: UInt64, upstream: Int) {
+    cells[layout.start(ofUpstream: upstream) + cell.rawValue] = value
+  }
+}

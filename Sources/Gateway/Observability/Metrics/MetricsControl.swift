@@ -1,0 +1,47 @@
+// The metrics as the control loop sees them: counts what happens to credentials, and makes the answer to a scrape.
+internal import EventLoop
+internal import TokenKit
+internal import TokenService
+
+/// Confined to the control loop.
+final class MetricsControl {
+  private let loop: EventLoop
+  private let collector: CounterCollector
+  private let leases: SharedLeaseState
+  let names: MetricNames
+  let credentials: CredentialCounters
+
+  init(
+    _ loop: EventLoop, _ plan: DataPlanePlan, credentials names: [String], leases: SharedLeaseState,
+    mailboxes: [Mailbox<WorkerMessage>]
+  ) {
+    self.loop = loop
+    self.leases = leases
+    self.names = MetricNames(plan, credentials: names)
+    credentials = CredentialCounters(credentials: names.count)
+    collector = CounterCollector(loop, CounterLayout(plan, credentials: names.count), workers: mailboxes.count) {
+      mailboxes[$0].send(.count(ticket: $1, asked: Process.bootClockNanoseconds()))
+    }
+  }
+
+  /// A part of a data loop's answer.
+  func receive(_ part: CounterPart) { collector.receive(part) }
+
+  /// The counters of all data loops, merged. `completion` is called on the control loop, once, after a second at the
+  /// latest, maybe before this returns. Those who ask in the same moment share an answer.
+  func counters(_ completion: @escaping (CounterSnapshot) -> Void) { collector.collect(completion) }
+
+  /// The answer to a scrape; `completion` as with `counters`.
+  func page(
+    _ manager: CredentialManager?, _ store: StoreWorker?, at clock: any ManagerClock,
+    _ completion: @escaping (MetricsPage) -> Void
+  ) {
+    collector.collect { [self] counters in
+      let report = MetricsReport(
+        names: names, counters: counters, manager: manager, credentialCounters: credentials, leases: leases,
+        process: ProcessStatistics.read(), controlTiming: loop.timing, storeOperations: store?.pendingCount ?? 0,
+        now: clock.now)
+      completion(report.page)
+    }
+  }
+}

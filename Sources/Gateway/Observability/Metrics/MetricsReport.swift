@@ -1,0 +1,81 @@
+// Puts together what a scrape is told: the loops' counters and what the control loop knows itself.
+internal import EventLoop
+internal import TokenKit
+internal import TokenService
+
+/// All that the metrics are read from, at one moment. Confined to the control loop.
+struct MetricsReport {
+  /// How many of the routes, credentials or upstreams are too many to tell of those of which there is nothing to tell.
+  static let fullListing = 1000
+
+  let names: MetricNames
+  let counters: CounterSnapshot
+  let manager: CredentialManager?
+  let credentialCounters: CredentialCounters
+  let leases: SharedLeaseState
+  let process: ProcessStatistics
+  let controlTiming: LoopTiming
+  let storeOperations: Int
+  let now: Moment
+
+  var page: MetricsPage {
+    MetricsPage(
+      requestFamilies + connectionFamilies + upstreamFamilies + credentialFamilies + refreshFamilies + parkFamilies
+        + storeFamilies + loopFamilies + processFamilies)
+  }
+
+  /// One sample without labels.
+  func single(_ name: String, _ type: MetricType, _ help: String, _ value: UInt64) -> MetricFamily {
+    MetricFamily(name: name, type: type, help: help) { $1.sample(name, MetricLabels(), value) }
+  }
+
+  /// Nanoseconds of a time of the wall clock.
+  static func nanoseconds(_ time: WallTime) -> Int64 {
+    let (product, isOver) = time.milliseconds.multipliedReportingOverflow(by: 1_000_000)
+    return isOver ? (time.milliseconds < 0 ? .min : .max) : product
+  }
+}
+
+/// What routes, credentials, listeners and upstreams are called, by their places.
+struct MetricNames {
+  var routes: [(name: String, credential: String)]
+  var credentials: [String]
+  var listeners: [String]
+  /// Servers by name, each with its pools: one server may have several, with different settings.
+  var upstreams: [(name: String, pools: [Int])] = []
+
+  init(
+    routes: [(name: String, credential: String)] = [], credentials: [String] = [], listeners: [String] = [],
+    upstreams: [String] = []
+  ) {
+    self.routes = routes
+    self.credentials = credentials
+    self.listeners = listeners
+    var places: [String: Int] = [:]
+    for (pool, name) in upstreams.enumerated() {
+      if let place = places[name] {
+        self.upstreams[place].pools.append(pool)
+      } else {
+        places[name] = self.upstreams.count
+        self.upstreams.append((name, [pool]))
+      }
+    }
+  }
+
+  init(_ plan: DataPlanePlan, credentials: [String]) {
+    self.init(
+      routes: plan.plans.map { ($0.name, $0.credentialName) }, credentials: credentials,
+      listeners: plan.listeners.map(\.name), upstreams: plan.targets.map(Self.name))
+  }
+
+  private static func name(_ target: UpstreamTarget) -> String {
+    let host = target.host.contains(":") ? "[\(target.host)]" : target.host
+    return "\(target.tls == nil ? "http" : "https")://\(host):\(target.port)"
+  }
+
+  /// - Parameter route: its place; the place after the last one is that of requests without a route.
+  func labels(ofRoute route: Int) -> MetricLabels {
+    let named = route < routes.count ? routes[route] : ("", "")
+    return MetricLabels(["route": named.0, "credential": named.1])
+  }
+}
