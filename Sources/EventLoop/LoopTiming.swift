@@ -3,10 +3,11 @@
 /// Of one loop, since its start. A value that can be handed to another thread.
 package struct LoopTiming: Sendable {
   /// Upper ends of the buckets, in nanoseconds.
-  package static let bounds: [Int64] = [
+  private static let inlineBounds: InlineArray<15, Int64> = [
     25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000,
     100_000_000, 250_000_000, 500_000_000, 1_000_000_000,
   ]
+  package static let bounds = inlineBounds.indices.map { inlineBounds[$0] }
   /// How long a turn counts for `longest` at least, and at most twice as long.
   private static let window: Int64 = 30_000_000_000
 
@@ -14,7 +15,7 @@ package struct LoopTiming: Sendable {
   package private(set) var turns: [UInt64]
   /// Nanoseconds of all turns.
   package private(set) var sum: UInt64 = 0
-  private let bounds = Self.bounds
+  private let bounds = Self.inlineBounds
   private var windowStart: Int64
   private var longestNow: Int64 = 0
   private var longestBefore: Int64 = 0
@@ -27,7 +28,7 @@ package struct LoopTiming: Sendable {
   /// A turn is over.
   mutating func note(_ nanoseconds: Int64, at now: Int64) {
     var bucket = 0
-    while bucket < bounds.count, nanoseconds > bounds[bucket] { bucket += 1 }
+    while bucket < 15, nanoseconds > bounds[bucket] { bucket += 1 }
     turns[bucket] &+= 1
     sum &+= UInt64(max(0, nanoseconds))
     if now - windowStart >= Self.window { move(to: now) }

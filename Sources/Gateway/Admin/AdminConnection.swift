@@ -15,8 +15,10 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
     case head
     /// Its body is to come → answering, ending.
     case body(AdminBody, AdminRoute.Handler, AdminRequest)
-    /// A handler is at it → head, ending.
+    /// A handler is at it → head, streaming, ending.
     case answering
+    /// An answer is made while it is taken → head, ending.
+    case streaming(any AdminSource)
     /// The last answer is on its way. What else comes is not looked at.
     case ending
   }
@@ -29,6 +31,7 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
   /// Of the request at hand.
   private var keepsAlive = true
   private var wantsBody = true
+  private var takesChunks = true
   private var number: UInt64 = 0
   private var isTaking = false
   private var isQueued = false
@@ -74,6 +77,8 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
         goesOn = takeHead()
         left -= 1
       case .body(let body, let handler, let request): goesOn = takeBody(body, handler, request)
+      case .streaming(let source):
+        goesOn = sendPart(source)
       case .answering, .ending: goesOn = false
       }
     }
@@ -83,14 +88,19 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
     switch phase {
     case .ending: endWhenSent()
     case .answering: stream.pause()
+    case .streaming: goOnLater()
     case .head, .body:
       if left > 0, !stream.isFull { return stream.resume() }
-      stream.pause()
-      if !stream.isFull, !isQueued {
-        isQueued = true
-        server.loop.runLater(self)
-      }
+      goOnLater()
     }
+  }
+
+  /// In the next turn, or when the caller has taken what is on its way to it.
+  private func goOnLater() {
+    stream.pause()
+    if stream.isFull || isQueued { return }
+    isQueued = true
+    server.loop.runLater(self)
   }
 
   func runAgain() {
@@ -113,6 +123,7 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
     number += 1
     keepsAlive = head.keepsAlive
     wantsBody = head.method != .head
+    takesChunks = head.minorVersion > 0
     switch server.judge(head, bytes) {
     case .refused(let answer):
       // What follows may be the body that nobody wants.
@@ -171,6 +182,34 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
     if !isTaking, timer != nil { takeInput() }
   }
 
+  /// The same for an answer that is made while it is taken.
+  func answer(_ answer: AdminStream, to number: UInt64) {
+    guard timer != nil, case .answering = phase, number == self.number else { return }
+    if !takesChunks { keepsAlive = false }
+    restartTimer()
+    let head = AdminStream.head(contentType: answer.contentType, isChunked: takesChunks, closing: !keepsAlive)
+    stream.write(head.span)
+    phase = wantsBody ? .streaming(answer.source) : afterAnswer
+    if !wantsBody { stream.flush() }
+    if !isTaking, timer != nil { takeInput() }
+  }
+
+  private var afterAnswer: Phase { keepsAlive ? .head : .ending }
+
+  /// False: the next part is due in another turn.
+  private func sendPart(_ source: any AdminSource) -> Bool {
+    let part = AdminStream.chunk(source.next(), isChunked: takesChunks)
+    stream.write(part.span)
+    if source.isComplete {
+      let end = takesChunks ? AdminStream.end : []
+      stream.write(end.span)
+      phase = afterAnswer
+    }
+    stream.flush()
+    restartTimer()
+    return source.isComplete
+  }
+
   /// Where the next request begins is not known.
   private func refuse(_ answer: AdminAnswer) {
     keepsAlive = false
@@ -178,7 +217,7 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
   }
 
   private func send(_ answer: AdminAnswer) {
-    phase = keepsAlive ? .head : .ending
+    phase = afterAnswer
     restartTimer()
     let message = answer.message(closing: !keepsAlive, withBody: wantsBody)
     stream.write(message.span)

@@ -57,6 +57,13 @@ final class AdminResponder {
   /// A handler that lets go of its responder would leave its caller waiting.
   deinit { if !isDone { connection?.answer(.error(500, "no answer was made"), to: number) } }
 
+  /// The same for an answer that is made while it is taken.
+  func stream(_ answer: AdminStream) {
+    if isDone { return }
+    isDone = true
+    connection?.answer(answer, to: number)
+  }
+
   /// Only the first answer counts.
   func send(_ answer: AdminAnswer) {
     if isDone { return }

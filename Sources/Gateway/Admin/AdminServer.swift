@@ -29,6 +29,7 @@ final class AdminServer {
     return [
       AdminRoute(.get, "/healthz", isOpen: true) { _ in AdminAnswer(status: 200, body: "{\"status\":\"ok\"}\n") },
       AdminRoute(.get, "/readyz", isOpen: true) { [unowned plane] _ in CredentialReport.readiness(plane) },
+      AdminRoute(.get, "/metrics", AdminMetrics(plane).scrape),
       AdminRoute(.get, "/api/credentials") { [unowned plane] _ in CredentialReport.list(plane) },
       AdminRoute(.post, "/api/credentials/{name}/refresh", credentials.refresh),
       AdminRoute(.put, "/api/credentials/{name}/tokens", credentials.takeTokens),

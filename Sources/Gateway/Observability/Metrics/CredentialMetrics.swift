@@ -46,9 +46,9 @@ extension MetricsReport {
           text.sample(states, MetricLabels(["state": state.rawValue]), census.states[state] ?? 0)
         }
       },
-      perCredential(serving, .gauge, "1 when requests can be sent with the credential, else 0.") {
-        if listsAll || !$0.isServing { $2.sample(serving, $1, $0.isServing ? 1 : 0) }
-      },
+      perCredential(
+        serving, .gauge, "1 when requests can be sent with the credential, or it rests until one comes; else 0."
+      ) { if listsAll || !$0.isHealthy { $2.sample(serving, $1, $0.isHealthy ? 1 : 0) } },
       perCredential(alarm, .gauge, "1 while somebody should look at the credential for this reason.") {
         for known in CredentialAlarm.allCases {
           let isRaised = $0.alarms.contains(known)

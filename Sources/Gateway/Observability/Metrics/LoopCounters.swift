@@ -5,7 +5,7 @@
 struct LoopCounters {
   let layout: CounterLayout
   private(set) var cells: [UInt64]
-  private let bounds = TimeBuckets.bounds.map { $0 }
+  private let bounds = TimeBuckets.inlineBounds
 
   // Kept at hand for the way of a request.
   private let routes: Int
@@ -34,25 +34,27 @@ struct LoopCounters {
   /// An exchange is over.
   mutating func ended(_ exchange: Exchange, now: Int64) {
     let route = Int(exchange.plan.index)
-    cells[CounterLayout.Cell.ended.rawValue] &+= 1
     let row = routes &+ route &* routeStride
+    let detail = details &+ route &* detailStride
+    let errors = errors
+    let bounds = bounds
+    // One look at who else holds the cells, instead of one for each of them.
+    var cells = cells.mutableSpan
+    cells[CounterLayout.Cell.ended.rawValue] &+= 1
     cells[row &+ StatusClass.cell(exchange.trace.loggedStatus)] &+= 1
-    observe(now &- exchange.trace.begun, details &+ route &* detailStride)
+    Self.observe(now &- exchange.trace.begun, bounds, &cells, detail)
     if exchange.trace.isDownstreamGone { cells[row &+ CounterLayout.RouteCell.abandoned.rawValue] &+= 1 }
     if exchange.machine.hasReplayed, exchange.trace.upstreamStatus == 0 {
       cells[row &+ CounterLayout.RouteCell.replaysFailed.rawValue] &+= 1
     }
-    if let error = exchange.trace.loggedError { failed(error, route: route) }
+    guard exchange.trace.isCut || exchange.trace.isAnswered, let error = exchange.trace.error else { return }
+    cells[detail &+ errors &+ ErrorReason(error.kind).rawValue] &+= 1
   }
 
   /// A request that did not become an exchange was answered.
   mutating func refused(_ error: GatewayError) {
     cells[layout.start(ofRoute: layout.noRoute) + StatusClass.cell(error.status)] &+= 1
-    failed(error, route: layout.noRoute)
-  }
-
-  private mutating func failed(_ error: GatewayError, route: Int) {
-    cells[details &+ route &* detailStride &+ errors &+ ErrorReason(error.kind).rawValue] &+= 1
+    cells[layout.detailStart(layout.noRoute) + errors + ErrorReason(error.kind).rawValue] &+= 1
   }
 
   /// Bytes of a request's body came.
@@ -68,7 +70,10 @@ struct LoopCounters {
   /// The upstream has begun to answer.
   /// - Parameter nanoseconds: since there was a connection for the request.
   mutating func firstByte(after nanoseconds: Int64, route: Int) {
-    observe(nanoseconds, details &+ route &* detailStride &+ firstBytes)
+    let start = details &+ route &* detailStride &+ firstBytes
+    let bounds = bounds
+    var cells = cells.mutableSpan
+    Self.observe(nanoseconds, bounds, &cells, start)
   }
 
   /// The head of an answer to a request with a lease.
@@ -82,9 +87,11 @@ struct LoopCounters {
     }
   }
 
-  private mutating func observe(_ nanoseconds: Int64, _ start: Int) {
+  private static func observe(
+    _ nanoseconds: Int64, _ bounds: InlineArray<16, Int64>, _ cells: inout MutableSpan<UInt64>, _ start: Int
+  ) {
     var bucket = 0
-    while bucket < bounds.count, nanoseconds > bounds[bucket] { bucket &+= 1 }
+    while bucket < 16, nanoseconds > bounds[bucket] { bucket &+= 1 }
     cells[start &+ bucket] &+= 1
     cells[start &+ TimeBuckets.count] &+= UInt64(max(0, nanoseconds))
   }
