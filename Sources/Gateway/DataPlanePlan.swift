@@ -79,6 +79,7 @@ struct DataPlanePlan: Sendable {
       index: index, name: route.name, credential: route.credential, credentialName: credential?.name ?? "",
       upstreams: upstreams, basePath: Array(route.upstream.basePath.utf8), preservesHost: route.preserveHost,
       ownedNames: owned.map { $0.lowercased().utf8.filter { $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "_") } },
+      tokensDieAtRotation: credential?.provider.traits.killsOldTokenAtRotation ?? false,
       rejections: credential?.rejectionStatuses ?? [],
       requestBody: UInt64(route.limits.requestBody), replayBody: route.limits.replayBody,
       connectTimeout: route.timeouts.connect.nanoseconds, responseHeadTimeout: route.timeouts.responseHead.nanoseconds,

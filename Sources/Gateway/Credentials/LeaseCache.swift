@@ -133,6 +133,8 @@ final class LeaseCache: Runnable {
 
   private func take(_ lease: Lease, _ credential: Int) {
     // An answer to a question follows the publication of the same lease.
+    // The rotation that was announced is over: its release follows.
+    if let old = slots[credential].lease, old.generation != lease.generation { slots[credential].isHolding = false }
     let copy: LoopLease
     if let known = slots[credential].lease, known.isCopy(of: lease) { copy = known } else { copy = LoopLease(lease) }
     slots[credential].lease = copy

@@ -14,6 +14,7 @@ extension Exchange: TimerHandler {
     case .hold: park(.rejected(route: plan.index))
     case .connect(let fresh): connect(fresh: fresh)
     case .send: send()
+    case .sendBody: sendBody()
     case .replay:
       held = nil
       // The first answer counts for nothing any more.
@@ -65,26 +66,12 @@ extension Exchange: TimerHandler {
     if machine.state == .connecting { arm(plan.connectTimeout) }
   }
 
-  func send() {
-    guard let upstream else { return }
-    hasWritten = true
-    trace.generation = lease?.generation ?? 0
-    if !body.isComplete { arm(plan.streamIdleTimeout) }
-    upstream.sendHead(of: self)
-    if let kept = body.kept { kept.withSpan { upstream.sendData($0) } }
-    body.sent(worker.loop, worker.replay)
-    if body.isComplete { endRequest(upstream) }
-    // Head and body leave in one piece when they came in one: the flush follows when the caller's bytes are read.
-    if isBeginning { return }
-    upstream.flush()
-    if !upstream.hasBacklog { resumeBody() }
-  }
-
   /// Passes the kept 401 on, unchanged, and goes on reading where it was paused.
   func releaseHeld() {
     worker.leases.remove(self)
     guard let response = held else { return }
     held = nil
+    if machine.isBodyUnsent { settleBody(after: response.head.status) }
     response.headBytes.withSpan { forward(response.head, $0) }
     response.body.withSpan { bytes in
       passedOn(bytes)
@@ -119,6 +106,7 @@ extension Exchange: TimerHandler {
     if body.holdsMemory { body.release(worker.loop, worker.replay) }
     lease = nil
     downstream = nil
+    isStartDue = false
     isBodyPaused = false
   }
 
@@ -138,6 +126,7 @@ extension Exchange: TimerHandler {
 
   func timerFired(_ timer: TimerWheel.Timer) {
     if machine.state == .parked, goOnAsItIs() { return }
+    if machine.state == .awaitingContinue { pool?.continues.stayedSilent(at: worker.loop.now) }
     if machine.state == .awaitingHead, isEndSent { pool?.noteFailure() }
     if parkedFor != nil, let credential = plan.credential { worker.counters.add(.parkTimeouts, credential: credential) }
     perform(machine.timedOut(isAtLimit: pool?.isAtLimit ?? false, isCallerLate: isCallerLate))

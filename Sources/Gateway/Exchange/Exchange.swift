@@ -35,12 +35,18 @@ final class Exchange {
   /// A part of the body was not sent: the upstream that is being talked to must not get what follows it.
   var isRequestCut = false
   var hasSentContinue = false
+  /// The head of this attempt carried an expectation of ours.
+  var isExpecting = false
   var held: HeldResponse?
   var isBodyPaused = false
   var isBeginning = false
+  /// It begins when what came with its head has been read.
+  var isStartDue = false
   var isResponsePaused = false
 
   // Where it waits.
+  /// It has waited for another lease than the usable one, in vain, and does not do so again.
+  private var hasWaited = false
   /// What it asked the lease cache for, while it is parked.
   var parkedFor: LeaseWant.Cause?
   /// Names this wait, for the lease cache.
@@ -86,81 +92,40 @@ final class Exchange {
     body = RequestBody(willFit: willFit)
     body.isComplete = request.framing == .none || request.framing == .length(0)
     hasSentContinue = false
+    hasWaited = false
     resetAttempt()
-
+    if plan.tokensDieAtRotation, takesCareOfBody() { return }
     isBeginning = true
-    guard let credential = plan.credential else {
-      perform(machine.start(hasLease: true, mayPark: false))
-      isBeginning = false
-      return
-    }
+    start()
+    isBeginning = false
+  }
+
+  func start() {
+    guard let credential = plan.credential else { return perform(machine.start(hasLease: true, mayPark: false)) }
     lease = worker.leases.usable(credential)
-    if let generation = lease?.generation,
-      !waitsForNext(generation, credential, willFit: willFit) || !worker.leases.mayPark(credential)
-    {
+    let mayPark = worker.leases.mayPark(credential)
+    if let generation = lease?.generation, !mayPark || !waitsForNext(generation, credential) {
       perform(machine.start(hasLease: true, mayPark: false))
     } else {
-      perform(machine.start(hasLease: false, mayPark: worker.leases.mayPark(credential)))
+      perform(machine.start(hasLease: false, mayPark: mayPark))
     }
-    isBeginning = false
   }
 
   /// What could not be sent twice waits for the next lease while this one is about to die by a rotation, or has just
   /// been refused.
-  private func waitsForNext(_ generation: UInt64, _ credential: Int, willFit: Bool) -> Bool {
-    if !willFit, worker.leases.isHolding(credential) { return true }
-    return (!willFit || request.framing == .chunked) && worker.leases.isRefused(generation, credential)
+  private func waitsForNext(_ generation: UInt64, _ credential: Int) -> Bool {
+    if isBodySafe { return false }
+    return worker.leases.isHolding(credential) || worker.leases.isRefused(generation, credential)
   }
 
   func resetAttempt() {
+    isExpecting = false
     hasWritten = false
     hasResponseByte = false
     isEndSent = false
     isRequestCut = false
     isResponsePaused = false
   }
-
-  /// What comes of the body goes on to the upstream at once.
-  var isSending: Bool { upstream != nil && machine.state != .held }
-
-  func requestData(_ bytes: Span<UInt8>) {
-    let isSending = isSending
-    worker.counters.received(bytes.count, route: Int(plan.index))
-    body.append(bytes, limit: keepLimit, waiting: !isSending && machine.state != .held, worker.loop, worker.replay)
-    if body.received > plan.requestBody { return perform(machine.bodyTooLarge()) }
-    if machine.state == .held {
-      isRequestCut = true
-      if !body.isWhole { perform(machine.bodyLost()) }
-      return
-    }
-    guard isSending, let upstream else {
-      // More than what can be kept stays with the caller until there is a connection.
-      if !body.isWhole || body.keptCount >= keepLimit { pauseBody() }
-      return
-    }
-    if !isRequestCut, machine.state == .awaitingHead || machine.state == .responding {
-      if !isResponsePaused { arm(plan.streamIdleTimeout) }
-      upstream.sendData(bytes)
-      if upstream.hasBacklog { pauseBody() }
-    }
-  }
-
-  func requestEnd(trailers: [Field], _ bytes: Span<UInt8>) {
-    body.isComplete = true
-    if machine.state == .held { isRequestCut = true }
-    guard let upstream, !isRequestCut, machine.state == .awaitingHead || machine.state == .responding else { return }
-    upstream.sendTrailers(trailers, bytes)
-    endRequest(upstream)
-  }
-
-  func endRequest(_ upstream: any UpstreamChannel) {
-    upstream.sendEnd()
-    isEndSent = true
-    if machine.state == .awaitingHead { arm(plan.responseHeadTimeout) }
-  }
-
-  /// The caller's bytes of this turn were all delivered.
-  func flushRequest() { upstream?.flush() }
 
   /// The caller has taken all of the response that was there.
   func downstreamDrained() {
@@ -178,21 +143,6 @@ final class Exchange {
   /// `OPTIONS *`
   var isAsterisk: Bool {
     forwardedPath.count == 1 && requestBytes.withSpan { $0[Int(forwardedPath.start)] == UInt8(ascii: "*") }
-  }
-
-  /// Whether the caller has sent its whole request.
-  var isRequestComplete: Bool { body.isComplete }
-
-  func pauseBody() {
-    if isBodyPaused { return }
-    isBodyPaused = true
-    downstream?.pauseBody()
-  }
-
-  func resumeBody() {
-    if !isBodyPaused { return }
-    isBodyPaused = false
-    downstream?.resumeBody()
   }
 
   // MARK: The token's side
@@ -213,6 +163,7 @@ final class Exchange {
   func goOnAsItIs() -> Bool {
     guard let credential = plan.credential, let current = worker.leases.usable(credential) else { return false }
     worker.leases.remove(self)
+    hasWaited = true
     leaseArrived(current)
     return true
   }
@@ -223,15 +174,17 @@ final class Exchange {
     connectTicket = nil
     // The wait may have been longer than the lease lives: what counts is the lease of this moment.
     if !isBeginning, let credential = plan.credential {
-      guard let current = worker.leases.usable(credential) else {
-        lease = nil
-        channel.letGo()
-        return perform(machine.leaseEnded(mayPark: worker.leases.mayPark(credential)))
-      }
+      let current = worker.leases.usable(credential)
       lease = current
+      let mayPark = worker.leases.mayPark(credential)
+      if current == nil || (mayPark && !hasWaited && worker.leases.isHolding(credential) && !isBodySafe) {
+        channel.letGo()
+        return perform(machine.leaseEnded(mayPark: mayPark))
+      }
     }
     upstream = channel
-    let action = machine.connected()
+    let action = machine.connected(expecting: plan.tokensDieAtRotation && mayExpect())
+    isExpecting = machine.state == .awaitingContinue
     if action == .none {
       upstream = nil
       channel.letGo()
@@ -252,6 +205,7 @@ final class Exchange {
   }
 
   func upstreamDrained() {
+    if !isSending { return }
     if machine.state == .awaitingHead, !isEndSent { arm(plan.streamIdleTimeout) }
     resumeBody()
   }
@@ -264,7 +218,8 @@ final class Exchange {
   }
 
   func informational(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
-    if machine.state != .awaitingHead || request.minorVersion == 0 { return }
+    if head.status == 100, isExpecting { askedForBody() }
+    if !isAwaitingHead || request.minorVersion == 0 { return }
     if head.status == 100 {
       if hasSentContinue || !request.expectsContinue { return }
       hasSentContinue = true
@@ -276,6 +231,7 @@ final class Exchange {
 
   func responseHead(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
     trace.upstreamStatus = head.status
+    if isExpecting, answeredExpectation(head.status) { return }
     let rejection = plan.rejects(head.status) ? judge(head, bytes) : nil
     noteVerdict(isRejection: rejection != nil)
     let action = machine.head(rejection)
@@ -283,6 +239,7 @@ final class Exchange {
     case .forward(let refreshing):
       if refreshing { worker.leases.refresh(plan, lease) }
       forward(head, bytes)
+      if machine.isBodyUnsent { settleBody(after: head.status) }
     case .hold:
       held = HeldResponse(head, bytes)
       perform(action)
@@ -378,7 +335,9 @@ final class Exchange {
     upstream = nil
     trace.error = error
     held?.isCut = true
-    let maySendAgain = !hasWritten || (request.method.isIdempotent && body.isWhole)
+    // The end of an old connection says nothing about the question.
+    if machine.state == .awaitingContinue, !trace.isReused { pool?.continues.refused(at: worker.loop.now) }
+    let maySendAgain = !hasWritten || (request.method.isIdempotent && (body.isWhole || machine.isBodyUnsent))
     perform(machine.upstreamFailed(error, mayResend: maySendAgain && !hasResponseByte))
   }
 }

@@ -10,6 +10,8 @@
 ///                                    │      sent again       ▼
 ///                                    └────── new lease ───── held ── no lease ─► responding
 /// ```
+/// A body that can't be sent twice may wait in `awaitingContinue`, between connecting and `awaitingHead`, from where the
+/// same ways lead on: a 401 that comes there finds it unsent.
 struct ExchangeStateMachine {
   enum State: Equatable {
     case idle
@@ -17,6 +19,8 @@ struct ExchangeStateMachine {
     case parked
     /// Waits for an upstream connection.
     case connecting
+    /// The head was sent with `Expect: 100-continue`; the body waits for the answer to that.
+    case awaitingContinue
     /// The request is on its way or sent; no final head yet.
     case awaitingHead
     /// A 401 is kept back while a newer lease is on its way.
@@ -32,8 +36,10 @@ struct ExchangeStateMachine {
     case park
     /// Take a connection; `fresh` forbids a pooled one.
     case connect(fresh: Bool)
-    /// Send the head and what is there of the body.
+    /// Send the head and, unless the state is `awaitingContinue`, what is there of the body.
     case send
+    /// Send what is there of the body after its head.
+    case sendBody
     /// Keep the response back and wait for a lease newer than the one used.
     case hold
     /// Drop the response held, if any, and send everything again with the current lease.
@@ -54,7 +60,7 @@ struct ExchangeStateMachine {
   struct Rejection {
     /// The challenge does not say that another token would be refused as well.
     var mayBeCured: Bool
-    /// All of the caller's body that came so far is kept.
+    /// All of the caller's body that came so far is kept. In `awaitingContinue` it is in any case.
     var bodyIsHeld: Bool
     /// The cache has a usable lease of another generation than the one used.
     var newerLeaseIsHere: Bool
@@ -67,6 +73,10 @@ struct ExchangeStateMachine {
   private(set) var hasReplayed = false
   /// The request was sent a second time because its connection died.
   private var hasRetried = false
+  /// The head of this attempt has gone ahead, and not a byte of the body has followed.
+  private(set) var isBodyUnsent = false
+  /// The upstream wants no expectation.
+  private var hasDroppedExpectation = false
 
   /// - Parameter hasLease: a usable lease is here, or the route needs none.
   mutating func start(hasLease: Bool, mayPark: Bool) -> Action {
@@ -89,7 +99,7 @@ struct ExchangeStateMachine {
       hasReplayed = true
       state = .connecting
       return .replay
-    case .idle, .connecting, .awaitingHead, .responding, .finished: return .none
+    case .idle, .connecting, .awaitingContinue, .awaitingHead, .responding, .finished: return .none
     }
   }
 
@@ -102,17 +112,41 @@ struct ExchangeStateMachine {
     case .held:
       state = .responding
       return .releaseHeld
-    case .idle, .connecting, .awaitingHead, .responding, .finished: return .none
+    case .idle, .connecting, .awaitingContinue, .awaitingHead, .responding, .finished: return .none
     }
   }
 
-  mutating func connected() -> Action {
+  /// - Parameter expecting: the body had better wait until the upstream has seen the head.
+  mutating func connected(expecting: Bool = false) -> Action {
     guard state == .connecting else { return .none }
-    state = .awaitingHead
+    isBodyUnsent = expecting && !hasDroppedExpectation
+    state = isBodyUnsent ? .awaitingContinue : .awaitingHead
     return .send
   }
 
-  /// There is a connection, but no lease that is still usable.
+  /// The upstream asks for the body; or the body turned out to be one that can be sent twice.
+  mutating func bodyMayGo() -> Action {
+    guard state == .awaitingContinue else { return .none }
+    state = .awaitingHead
+    isBodyUnsent = false
+    return .sendBody
+  }
+
+  /// The response is being passed on, and what there is and comes of the body is sent after all, or dropped.
+  mutating func bodyFollows() { isBodyUnsent = false }
+
+  /// 417 for an expectation of ours: RFC 9110 §10.1.1 wants the request once more, without it.
+  /// - Parameter bodyIsHeld: all of the caller's body that came so far is kept.
+  mutating func expectationFailed(bodyIsHeld: Bool) -> Action {
+    guard state == .awaitingContinue || (state == .awaitingHead && bodyIsHeld), !hasDroppedExpectation else {
+      return .none
+    }
+    hasDroppedExpectation = true
+    state = .connecting
+    return .replay
+  }
+
+  /// There is a connection, but no lease that is still usable, or none that will be when the request arrives.
   mutating func leaseEnded(mayPark: Bool) -> Action {
     guard state == .connecting else { return .none }
     if !mayPark { return fail(.parkedTooMany) }
@@ -131,7 +165,7 @@ struct ExchangeStateMachine {
   ///   byte of an answer came.
   mutating func upstreamFailed(_ error: GatewayError, mayResend: Bool) -> Action {
     switch state {
-    case .awaitingHead:
+    case .awaitingContinue, .awaitingHead:
       if mayResend, !hasRetried {
         hasRetried = true
         state = .connecting
@@ -150,12 +184,13 @@ struct ExchangeStateMachine {
   /// The final head.
   /// - Parameter rejection: nil unless the status rejects the token that was sent.
   mutating func head(_ rejection: Rejection?) -> Action {
-    guard state == .awaitingHead else { return .none }
+    guard state == .awaitingHead || state == .awaitingContinue else { return .none }
     guard let rejection, rejection.mayBeCured, !hasReplayed else {
       state = .responding
       return .forward(refreshing: false)
     }
-    if !rejection.bodyIsHeld || (!rejection.newerLeaseIsHere && !rejection.mayPark) {
+    let bodyIsHeld = rejection.bodyIsHeld || isBodyUnsent
+    if !bodyIsHeld || (!rejection.newerLeaseIsHere && !rejection.mayPark) {
       state = .responding
       return .forward(refreshing: !rejection.newerLeaseIsHere)
     }
@@ -178,11 +213,11 @@ struct ExchangeStateMachine {
   /// The caller has sent more than the route allows.
   mutating func bodyTooLarge() -> Action {
     switch state {
-    case .idle, .finished: return .none
+    case .finished: return .none
     case .responding:
       state = .finished
       return .truncate
-    case .parked, .connecting, .awaitingHead, .held: return fail(.bodyTooLarge)
+    case .idle, .parked, .connecting, .awaitingContinue, .awaitingHead, .held: return fail(.bodyTooLarge)
     }
   }
 
@@ -196,6 +231,8 @@ struct ExchangeStateMachine {
     switch state {
     case .parked: return fail(.parkTimeout)
     case .connecting: return fail(isAtLimit ? .connectionLimit : .connectionTimeout)
+    // RFC 9110 §10.1.1: an upstream that says nothing gets the body all the same.
+    case .awaitingContinue: return bodyMayGo()
     case .awaitingHead: return fail(isCallerLate ? .requestTimeout : .responseHeadTimeout)
     case .held:
       state = .responding
@@ -208,7 +245,7 @@ struct ExchangeStateMachine {
   }
 
   mutating func downstreamGone() -> Action {
-    if state == .finished || state == .idle { return .none }
+    if state == .finished { return .none }
     state = .finished
     return .abort
   }

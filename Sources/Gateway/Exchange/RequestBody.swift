@@ -12,6 +12,7 @@ struct RequestBody {
   var isComplete = false
   /// Bytes that came.
   private(set) var received: UInt64 = 0
+  /// Of the replay memory; more than is kept where room was taken ahead.
   private var reserved = 0
 
   /// - Parameter willFit: false for a body that is known to be larger than what may be kept.
@@ -22,20 +23,33 @@ struct RequestBody {
   /// There is something to release.
   var holdsMemory: Bool { kept != nil || reserved > 0 }
 
+  /// Takes room for a body of that many bytes before any of them comes, so that it is sure to be kept. Without room
+  /// nothing of it will be.
+  mutating func reserve(ahead count: Int, _ budget: ReplayBudget) {
+    isWhole = budget.reserve(count)
+    if isWhole { reserved = count }
+  }
+
   /// Keeps `bytes` if that is still possible.
   /// - Parameter waiting: there is no connection yet, so the bytes must be kept in any case.
   mutating func append(_ bytes: Span<UInt8>, limit: Int, waiting: Bool, _ loop: EventLoop, _ budget: ReplayBudget) {
     received += UInt64(bytes.count)
-    if isWhole, keptCount + bytes.count > limit || !budget.reserve(bytes.count) {
+    if isWhole, keptCount + bytes.count > limit || !hasRoom(for: bytes.count, budget) {
       isWhole = false
       if !waiting { release(loop, budget) }
-    } else if isWhole {
-      reserved += bytes.count
     }
     guard isWhole || waiting, bytes.count > 0 else { return }
     let buffer = kept ?? loop.buffers.acquire()
     kept = buffer
     buffer.append(bytes)
+  }
+
+  private mutating func hasRoom(for count: Int, _ budget: ReplayBudget) -> Bool {
+    let missing = keptCount + count - reserved
+    if missing <= 0 { return true }
+    guard budget.reserve(missing) else { return false }
+    reserved += missing
+    return true
   }
 
   /// What was kept for want of a connection has been sent and is not needed for a replay.

@@ -17,6 +17,8 @@ final class RoutePlan: Sendable {
   /// Names that callers cannot set, in lower case and without `-` and `_`: `Authorization` and what the credential
   /// injects.
   let ownedNames: [[UInt8]]
+  /// The server of its tokens kills the old one when it gives a new one: what can't be sent twice goes with care.
+  let tokensDieAtRotation: Bool
   /// Statuses by which the upstream says that a token is not good.
   let rejections: [UInt16]
 
@@ -29,7 +31,8 @@ final class RoutePlan: Sendable {
 
   init(
     index: UInt32, name: String, credential: Int?, credentialName: String, upstreams: [Int], basePath: [UInt8],
-    preservesHost: Bool, ownedNames: [[UInt8]], rejections: [UInt16], requestBody: UInt64,
+    preservesHost: Bool, ownedNames: [[UInt8]], tokensDieAtRotation: Bool, rejections: [UInt16],
+    requestBody: UInt64,
     replayBody: Int, connectTimeout: Int64, responseHeadTimeout: Int64, streamIdleTimeout: Int64, parkTimeout: Int64
   ) {
     self.index = index
@@ -40,6 +43,7 @@ final class RoutePlan: Sendable {
     self.basePath = basePath
     self.preservesHost = preservesHost
     self.ownedNames = ownedNames
+    self.tokensDieAtRotation = tokensDieAtRotation
     self.rejections = rejections
     self.requestBody = requestBody
     self.replayBody = replayBody
@@ -53,7 +57,8 @@ final class RoutePlan: Sendable {
   static func none() -> RoutePlan {
     RoutePlan(
       index: .max, name: "", credential: nil, credentialName: "", upstreams: [], basePath: [],
-      preservesHost: false, ownedNames: [], rejections: [], requestBody: 0, replayBody: 0, connectTimeout: 0,
+      preservesHost: false, ownedNames: [], tokensDieAtRotation: false, rejections: [], requestBody: 0, replayBody: 0,
+      connectTimeout: 0,
       responseHeadTimeout: 0, streamIdleTimeout: 0, parkTimeout: 0)
   }
 

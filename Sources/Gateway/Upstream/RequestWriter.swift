@@ -47,7 +47,7 @@ enum RequestWriter {
         }
         out.append(copying: via.span)
         if exchange.request.acceptsTrailers { out.append("TE: trailers\r\nConnection: TE\r\n") }
-        if exchange.request.expectsContinue { out.append("Expect: 100-continue\r\n") }
+        if exchange.request.expectsContinue || exchange.isExpecting { out.append("Expect: 100-continue\r\n") }
         switch exchange.request.framing {
         case .length(let length): HeadWriter.writeContentLength(length, into: &out)
         case .chunked: out.append(HeadWriter.chunkedField)

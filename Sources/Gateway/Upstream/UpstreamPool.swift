@@ -41,6 +41,9 @@ final class UpstreamPool: Runnable {
   /// Attempts that brought no connection.
   private var failures: UInt64 = 0
 
+  /// What its server does when asked before a body.
+  var continues = ContinueExperience()
+
   /// Requests that have, or wait for, a connection of this pool.
   var outstanding: Int { open - idle.count + max(0, waiters.count - connectors.count) }
 

@@ -7,12 +7,17 @@ internal import Synchronization
 package struct ServerScript: Sendable {
   package var onHead: @Sendable (IncomingRequest) -> BodyPlan
   package var onRequest: @Sendable (IncomingRequest) -> Reaction
+  /// How long after the head a body that is expected to be asked for is asked for; nil: never. Not asked of what is
+  /// answered ahead of its body.
+  package var onExpectation: @Sendable (IncomingRequest) -> Duration?
 
   package init(
     onHead: @escaping @Sendable (IncomingRequest) -> BodyPlan = { _ in .keep },
+    onExpectation: @escaping @Sendable (IncomingRequest) -> Duration? = { _ in .zero },
     onRequest: @escaping @Sendable (IncomingRequest) -> Reaction
   ) {
     self.onHead = onHead
+    self.onExpectation = onExpectation
     self.onRequest = onRequest
   }
 }

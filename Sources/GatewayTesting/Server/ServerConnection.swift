@@ -34,6 +34,8 @@ final class ServerConnection: StreamDelegate, TimerHandler {
   private var pending: Pending?
   private var timer: TimerWheel.Timer?
   private var stallTimer: TimerWheel.Timer?
+  /// Asks for the body.
+  private var continueTimer: TimerWheel.Timer?
 
   init(_ core: ServerCore, _ stream: Stream, port: Int, number: Int) {
     self.core = core
@@ -56,8 +58,10 @@ final class ServerConnection: StreamDelegate, TimerHandler {
     output = nil
     if let timer { core.loop.timers.release(timer) }
     if let stallTimer { core.loop.timers.release(stallTimer) }
+    if let continueTimer { core.loop.timers.release(continueTimer) }
     timer = nil
     stallTimer = nil
+    continueTimer = nil
     stream.close(resetting: resetting)
     core.forget(number)
   }
@@ -153,9 +157,20 @@ final class ServerConnection: StreamDelegate, TimerHandler {
       return react(.answer(answer))
     }
     if head.fields.elements("Expect").contains("100-continue") {
-      stream.write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8).span)
-      stream.flush()
+      switch core.script.onExpectation(request) {
+      case nil: break
+      case .zero?: askForBody()
+      case let time?:
+        let timer = continueTimer ?? core.loop.timers.make(self)
+        continueTimer = timer
+        core.loop.timers.schedule(timer, at: core.loop.now + time.nanoseconds)
+      }
     }
+  }
+
+  private func askForBody() {
+    stream.write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8).span)
+    stream.flush()
   }
 
   private func broken(_ violation: MessageViolation) {
@@ -205,6 +220,7 @@ final class ServerConnection: StreamDelegate, TimerHandler {
 
   func timerFired(_ timer: TimerWheel.Timer) {
     if timer == stallTimer { return stream.resume() }
+    if timer == continueTimer { return isInRequest && output == nil && !isAnswerComplete ? askForBody() : () }
     guard let next = pending else { return }
     pending = nil
     switch next {

@@ -26,7 +26,8 @@ struct LineRig {
     let routes = [
       RoutePlan(
         index: 0, name: route, credential: credential.map { _ in 0 }, credentialName: credential ?? "", upstreams: [],
-        basePath: [], preservesHost: false, ownedNames: [], rejections: [], requestBody: 0, replayBody: 0,
+        basePath: [], preservesHost: false, ownedNames: [], tokensDieAtRotation: false, rejections: [], requestBody: 0,
+        replayBody: 0,
         connectTimeout: 0, responseHeadTimeout: 0, streamIdleTimeout: 0, parkTimeout: 0)
     ]
     line = AccessLogLine(configuration.log, listeners: plan.listeners, routes: routes, idPrefix: Array("id-".utf8))

@@ -44,13 +44,16 @@ import TokenKit
   }
 
   /// The answer is the upstream's own, and it brings a new token for those who come next: also for one of the same
-  /// size that comes at once.
+  /// size that comes at once. Where the old token dies at rotation, an upstream that judges the token before the body has
+  /// not got the body then: see `ExpectationTests`.
   @Test(
-    arguments: ["/vinid/upload", "/vinid/early-401/upload", "/vinid/early-401-close/upload"], [false, true])
+    arguments: ["/vinid/upload", "/oauth2/upload", "/oauth2/early-401/upload", "/oauth2/early-401-close/upload"],
+    [false, true])
   func aBodyOverReplayBodyGetsTheUpstreamsOwn401AndTheNextRequestSucceeds(path: String, isChunked: Bool) async throws {
     var options = SandboxOptions.onFreePorts
     options.latencyBefore = .milliseconds(300)
-    let rig = try await TokenRig(options)
+    let api = path.hasPrefix("/vinid/") ? SandboxAPI.vinid : .oauth2
+    let rig = try await TokenRig(options, base: { .only(api, $0) }, configure: { _ in })
     let size = 300 * 1024
     let body = BodyPattern.prefix(size)
     let wire: [UInt8] =
@@ -68,7 +71,7 @@ import TokenKit
       do { try client.send(Array(head.utf8) + wire) } catch ClientError.system {}
       return try client.response(within: .seconds(20))
     }
-    rig.sandbox.revokeAccessTokens(.vinid)
+    rig.sandbox.revokeAccessTokens(api)
     let refused = try await OwnThread.run(big)
     rig.keep(refused)
     #expect(refused.status == 401 && refused.bodyText == "{\"error\":\"invalid_token\"}")
@@ -77,9 +80,9 @@ import TokenKit
     let next = try await OwnThread.run(big)
     rig.keep(next)
     #expect(TokenRig.isEcho(ofPattern: size)(next) == nil, "\(next.status) \(next.bodyText)")
-    let small = try await rig.get("/vinid/echo")
+    let small = try await rig.get("/\(api)/echo")
     #expect(TokenRig.isEcho(small) == nil)
-    #expect(rig.tokenCalls() == 2)
+    #expect(rig.tokenCalls(api) == 2)
     try await rig.finish()
   }
 }
