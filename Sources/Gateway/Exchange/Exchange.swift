@@ -103,11 +103,12 @@ final class Exchange {
   func start() {
     guard let credential = plan.credential else { return perform(machine.start(hasLease: true, mayPark: false)) }
     lease = worker.leases.usable(credential)
-    let mayPark = worker.leases.mayPark(credential)
-    if let generation = lease?.generation, !mayPark || !waitsForNext(generation, credential) {
+    if let generation = lease?.generation,
+      !waitsForNext(generation, credential) || !worker.leases.mayPark(credential)
+    {
       perform(machine.start(hasLease: true, mayPark: false))
     } else {
-      perform(machine.start(hasLease: false, mayPark: mayPark))
+      perform(machine.start(hasLease: false, mayPark: worker.leases.mayPark(credential)))
     }
   }
 
@@ -116,6 +117,11 @@ final class Exchange {
   private func waitsForNext(_ generation: UInt64, _ credential: Int) -> Bool {
     if isBodySafe { return false }
     return worker.leases.isHolding(credential) || worker.leases.isRefused(generation, credential)
+  }
+
+  /// A rotation has begun while it waited for its connection.
+  private func mustWait(_ credential: Int) -> Bool {
+    worker.leases.isHolding(credential) && !isBodySafe && !hasWaited && worker.leases.mayPark(credential)
   }
 
   func resetAttempt() {
@@ -176,10 +182,9 @@ final class Exchange {
     if !isBeginning, let credential = plan.credential {
       let current = worker.leases.usable(credential)
       lease = current
-      let mayPark = worker.leases.mayPark(credential)
-      if current == nil || (mayPark && !hasWaited && worker.leases.isHolding(credential) && !isBodySafe) {
+      if current == nil || mustWait(credential) {
         channel.letGo()
-        return perform(machine.leaseEnded(mayPark: mayPark))
+        return perform(machine.leaseEnded(mayPark: worker.leases.mayPark(credential)))
       }
     }
     upstream = channel

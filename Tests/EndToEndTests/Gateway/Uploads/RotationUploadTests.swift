@@ -118,7 +118,8 @@ import TokenKit
       }
       """)
     let nginx = try ChildProcess(
-      "nginx", ["-p", folder, "-e", "\(folder)/error.log", "-c", "\(folder)/nginx.conf"], directory: directory,
+      "/usr/sbin/nginx", ["-p", folder, "-e", "\(folder)/error.log", "-c", "\(folder)/nginx.conf"],
+      directory: directory,
       name: "nginx")
     let address = SocketAddress.ipv4(0x7f00_0001, port: port)
     try await nginx.waitWhileRunning("nginx listens") {
