@@ -12,6 +12,26 @@ enum PythonPeer {
   static func start(
     _ script: String, _ arguments: [String] = [], directory: TemporaryDirectory, within limit: Duration = .seconds(120)
   ) async throws -> (process: ChildProcess, says: JSONValue) {
+    let (process, name) = try spawn(script, arguments, directory)
+    let line = try await process.waitForLine(containing: "{", within: limit)
+    guard let json = JSONValue.parse(Array(line.utf8)) else { throw SpawnError("\(name) printed: \(line)") }
+    return (process, json)
+  }
+
+  /// Runs a script to its end.
+  /// - Returns: the JSON that it prints.
+  static func run(_ script: String, _ arguments: [String]) async throws -> JSONValue {
+    let directory = try TemporaryDirectory()
+    let (process, name) = try spawn(script, arguments, directory)
+    guard try await process.waitForExit() == .code(0), let json = JSONValue.parse(Array(process.output.utf8)) else {
+      throw SpawnError("\(name) printed: \(process.output)\(process.errors)")
+    }
+    return json
+  }
+
+  private static func spawn(
+    _ script: String, _ arguments: [String], _ directory: TemporaryDirectory
+  ) throws -> (process: ChildProcess, name: String) {
     guard let python = unsafe getenv("GATEWAY_TEST_PYTHON").map({ unsafe String(cString: $0) }), !python.isEmpty else {
       throw SpawnError(
         "GATEWAY_TEST_PYTHON is not set: run scripts/test, which makes a virtual environment for this test (its "
@@ -21,10 +41,7 @@ enum PythonPeer {
       throw SpawnError("GATEWAY_TEST_PYTHON=\(python) can't be run: run scripts/test, which makes it")
     }
     let name = script.split(separator: "/").last.map(String.init) ?? script
-    let process = try ChildProcess(python, ["-B", try path(script)] + arguments, directory: directory, name: name)
-    let line = try await process.waitForLine(containing: "{", within: limit)
-    guard let json = JSONValue.parse(Array(line.utf8)) else { throw SpawnError("\(name) printed: \(line)") }
-    return (process, json)
+    return (try ChildProcess(python, ["-B", try path(script)] + arguments, directory: directory, name: name), name)
   }
 
   /// Beside the tests' sources: SwiftPM copies nothing of it.

@@ -88,6 +88,9 @@ struct TokenServerUnderTest {
   /// Access tokens live that long from now on, in seconds.
   func setLifetime(_ seconds: Int) async throws { try await control("POST", "lifetime", ["seconds": .int(seconds)]) }
 
+  /// No access token that was given so far is taken any more; refresh tokens are.
+  func endAccessTokens() async throws { try await control("POST", "revoke") }
+
   /// Another login's refresh token.
   func logIn() async throws -> String { try await control("POST", "login")["refresh_token"]?.text ?? "" }
 

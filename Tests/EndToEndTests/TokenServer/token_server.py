@@ -2,7 +2,7 @@
 
 /o/token/, /moved/token/   the toolkit's token endpoint, under two URLs
 /api/...                   takes the access tokens that the toolkit takes, answers 401 otherwise
-/control/...               GET log; POST fail, hold, release, lifetime, login
+/control/...               GET log; POST fail, hold, release, lifetime, login, revoke
 
 Prints one line of JSON when it listens. Tokens and the client's secret begin with "made-up", so that tests find them
 where they must not be; in the log stands the start of their SHA-256 only.
@@ -168,6 +168,8 @@ def control(request, what):
             gate.set()
     elif what == "login":
         return JsonResponse({"refresh_token": log_in()})
+    elif what == "revoke":
+        AccessToken.objects.update(expires=timezone.now() - timedelta(hours=1))
     else:
         return JsonResponse({"error": "no such control"}, status=404)
     return JsonResponse({"done": True})
