@@ -107,7 +107,7 @@ let package = Package(
       exclude: [
         "TokenServer", "TLSOrigin", "Counting", "Varnishtest", "HTTPRules/h11_origin.py", "HTTPRules/raw_origin.py",
         "Gateway/Uploads/judging_origin.py",
-        "Crash/store_row.py",
+        "Crash/store_row.py", "FailingDisk/failing_disk.c",
       ]),
   ]
 )

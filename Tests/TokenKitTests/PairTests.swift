@@ -79,6 +79,7 @@ import TokenKit
     rig.broken = []
     rig.reply(refresh: "n2")
     #expect(rig.isServing)
+    #expect(rig.alarms.isEmpty, "what was written tells that the store can be written")
   }
 
   @Test func withoutAMarkAndWithoutALeaseItRefreshesAtOnce() {
@@ -218,6 +219,7 @@ import TokenKit
     #expect(rigs[1].status.failure?.needsLogin == .lostReply)
   }
 
+  /// What happens when: PostgreSQL fails over to an older state
   @Test func aRowOlderThanMemoryIsOverwrittenNeverAdopted() throws {
     let rig = Self.replicas(1)[0]
     rig.start()

@@ -128,6 +128,8 @@ extension LeaseStateMachine {
     var pair = pair
     storedGeneration = row?.generation ?? 0
     unrecordedFingerprints = []
+    // Where a pair can be written, a mark can.
+    markFailures = 0
     if pair.failures > 0 { actions.append(.note(.pairStored(generation: storedGeneration))) }
     publishUnlessDone(&pair, now)
     state = .resting
