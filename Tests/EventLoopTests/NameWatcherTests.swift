@@ -56,8 +56,9 @@ private let second: Int64 = 1_000_000_000
     resolver.stop()
   }
 
+  /// What happens when: The name of an upstream cannot be resolved any more
   @Test("The last good addresses outlive failures, and a change after them is told")
-  func lastGood() throws {
+  func theLastGoodAddressesOutliveFailures() throws {
     server.set("api.example.test", a: .addresses(["192.0.2.1"], ttl: 5))
     var told: [Set<String>] = []
     let watcher = resolver.watch("api.example.test") { told.append(hosts($0)) }

@@ -315,6 +315,7 @@ import TokenKit
 
   // MARK: misconfigured
 
+  /// What happens when: The token API refuses the client
   @Test func misconfiguredReadsSecretsAgainAndIsTriedEveryFiveMinutes() {
     let rig = MachineRig(MachineRig.terms()).start()
     let want = rig.want()

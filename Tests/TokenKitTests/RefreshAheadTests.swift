@@ -204,6 +204,7 @@ import TokenKit
     #expect(rig.published.first?.expires == sent + .seconds(100))
   }
 
+  /// What happens when: The clock jumps while the gateway runs
   @Test func theWallClockMayJumpWithoutChangingDeadlines() {
     let rig = MachineRig(MachineRig.terms()).start()
     rig.reply(lifetime: .relative(.seconds(100)))

@@ -22,6 +22,7 @@ import Testing
     #expect(next.calls.map(\.token) == ["r1"])
   }
 
+  /// What happens when: The machine was off, and its clock is wrong now
   @Test func aStoredLeaseHasNeverMoreLeftThanItsLifetime() {
     let first = Self.ready()
     first.now.wall = first.now.wall + .seconds(-86_400 * 30)

@@ -37,6 +37,7 @@ import Testing
     return gateway
   }
 
+  /// What happens when: gateway.json is wrong
   @Test(arguments: ["check", "serve"])
   func everythingThatIsWrongIsSaidInOneGo(command: String) async throws {
     let gateway = try gatewayWithAWrongFile()

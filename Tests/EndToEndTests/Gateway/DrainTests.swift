@@ -4,6 +4,7 @@ import GatewayTesting
 import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct DrainTests {
+  /// What happens when: SIGTERM under load
   @Test func aDrainUnderLoadFailsNoRequest() async throws {
     let relay = try await Relay.start { _ in .after(.milliseconds(20)) { .answer(.text("fine")) } }
     let run = LoadRun(to: relay.address, callers: 20, .time(.seconds(20)), OutgoingRequest("GET", "/x"))

@@ -79,6 +79,7 @@ import TokenKit
     #expect(rig.counts[1] >= 5 && rig.counts[2] >= 5, "\(rig.counts)")
   }
 
+  /// What happens when: One of several upstreams is down
   @Test(arguments: ["GET", "POST"]) func aServerThatRefusesIsPassedOverUnseen(_ method: String) async throws {
     let rig = try await Rig.start()
     rig.servers[1].refuse()

@@ -14,6 +14,7 @@ import TokenKit
   }
 
   /// All that come at the same time, whichever loop accepts them.
+  /// What happens when: There are more callers than `limits.connections`
   @Test(arguments: [1, 2, 4]) func exactlyAsManyConnectionsAsTheLimitAreServed(workers: Int) async throws {
     let relay = try await Relay.start(configure: { configuration, _ in
       configuration.more["workers"] = .int(workers)

@@ -147,6 +147,7 @@ final class ManagerRig {
     #expect(rig.manager.status.first?.failure?.code == "no_key")
   }
 
+  /// What happens when: The file of a secret changes
   @Test func secretsAreReadAgainWhenTheServerRefusesThem() throws {
     let material = CredentialMaterial(provider: PlainProvider(), seed: Secret("other"))
     let rig = try ManagerRig([ManagerRig.definition(reread: { .changed(material) })])

@@ -143,6 +143,7 @@ import TokenKit
     #expect(fresh == 0)
   }
 
+  /// What happens when: A caller goes away
   @Test(arguments: [false, true]) func aCallerThatGoesAwayAbortsTheUpstreamRequest(isResetting: Bool) async throws {
     let relay = try await Relay.start { $0.path == "/after" ? .answer(.text("after")) : .hang }
     let origin = relay.origin

@@ -83,6 +83,7 @@ import TokenKit
     #expect(try await relay.gateway.stop() == .code(0))
   }
 
+  /// What happens when: No descriptor is left (EMFILE)
   @Test("Without a descriptor new callers are shed and others go on; with some again, all is well")
   func noDescriptorLeft() async throws {
     let other = try ScriptedServer(script: ServerScript { _ in .answer(.text("other")) })

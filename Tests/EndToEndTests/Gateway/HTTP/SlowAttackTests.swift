@@ -32,6 +32,7 @@ import TokenKit
       deadline: .seconds(10) * Pace.slowness),
   ]
 
+  /// What happens when: Slow callers hold connections
   @Test(arguments: attacks) func slowCallersAreCutAndOthersServed(_ attack: Attack) async throws {
     // The victim of the attack is a server of its own: what it is slow with is its matter.
     let victim = try ScriptedServer(

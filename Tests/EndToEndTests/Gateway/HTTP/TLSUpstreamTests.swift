@@ -47,6 +47,7 @@ import TokenKit
     }
   }
 
+  /// What happens when: The certificate of an upstream does not fit
   @Test(arguments: [(false, nil), (true, "other.example")] as [(Bool, String?)])
   func aCertificateThatDoesNotFitIs502(_ trusts: Bool, _ name: String?) async throws {
     let rig = try await Rig.start(trusts: trusts, name: name)

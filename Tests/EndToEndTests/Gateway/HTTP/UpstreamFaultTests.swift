@@ -36,6 +36,7 @@ import TokenKit
     "HTTP/1.1 200 OK\r\n\(String(repeating: "X: y\r\n", count: 150))Content-Length: 0\r\n\r\n",
   ]
 
+  /// What happens when: An upstream sends what is not HTTP
   @Test func malformedHeadsAre502AndTheConnectionIsGivenUp() async throws {
     let malformed = Self.malformed
     let relay = try await Self.start { (malformed[Int($0.head.query("n") ?? "") ?? 0], false) }
@@ -72,6 +73,7 @@ import TokenKit
     ("Transfer-Encoding: chunked\r\n\r\n5\r\nhelloX", false), ("Transfer-Encoding: chunked\r\n\r\n-5\r\nhello", false),
   ]
 
+  /// What happens when: An upstream ends in the middle of its answer
   @Test(arguments: ["HTTP/1.1", "HTTP/1.0"]) func aTruncatedBodyIsSeenAsTruncated(_ version: String) async throws {
     let truncated = Self.truncated
     let relay = try await Relay.start { request in
@@ -143,6 +145,7 @@ import TokenKit
   }
 
   /// Every second request on a connection finds it closed: no GET may fail, whatever the moment.
+  /// What happens when: An upstream closes an idle connection just when it is used
   @Test(arguments: [Reaction.close, .reset]) func aStaleConnectionIsNoErrorForAGet(_ ending: Reaction) async throws {
     let relay = try await Relay.start { $0.ordinal > 1 ? ending : .answer(.text("fresh")) }
     let report = try await LoadRun(to: relay.address, callers: 4, .requestsPerCaller(100), OutgoingRequest("/x"))
@@ -180,6 +183,7 @@ import TokenKit
     #expect(post.statuses.keys.sorted() == [200, 502], "\(post.statuses)")
   }
 
+  /// What happens when: An upstream is down
   @Test func aRefusedConnectionIs502() async throws {
     let relay = try await Relay.start { _ in .answer(.text("origin")) }
     relay.origin.refuse()
@@ -192,6 +196,7 @@ import TokenKit
     try await relay.expectWorks()
   }
 
+  /// What happens when: An upstream closes or resets a connection without an answer
   @Test(arguments: [Reaction.close, .reset]) func anOriginThatClosesWithoutAnAnswerIs502(_ ending: Reaction)
     async throws
   {
@@ -225,6 +230,7 @@ import TokenKit
     try await relay.expectWorks()
   }
 
+  /// What happens when: An upstream does not answer
   @Test func anOriginThatDoesNotAnswerIs504AfterItsTime() async throws {
     let relay = try await Relay.start(
       configure: { configuration, _ in configuration.timeouts["response_head"] = "700ms" }

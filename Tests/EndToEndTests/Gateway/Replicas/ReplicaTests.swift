@@ -11,6 +11,7 @@ import TokenKit
   private static let time: Duration = .seconds(isFull ? 300 : 30)
   private static let lifetime = 2
 
+  /// What happens when: Replicas are killed while PostgreSQL restarts
   @Test func replicasKilledAtRandomLoseNoRequestOfTheOthersWithAGraceWindow() async throws {
     let rig = try await ReplicaRig(lifetime: Self.lifetime, grace: 30)
     rig.server.answerLate(by: .milliseconds(200))
@@ -97,6 +98,7 @@ import TokenKit
     #expect(tally.tokens.count >= Int(took / .seconds(4)), "\(tally.tokens.count) calls in \(took)")
   }
 
+  /// What happens when: Two replicas want to refresh at once
   @Test func theOtherReplicasHaveANewLeaseWithinASecond() async throws {
     let rig = try await ReplicaRig(lifetime: 4, grace: 0)
     for replica in rig.replicas { try await replica.gateway.waitForGeneration(5) }
@@ -115,6 +117,7 @@ import TokenKit
     #expect(tally.spent == 0 && tally.areAllDifferent, "\(tally)")
   }
 
+  /// What happens when: PostgreSQL is away
   @Test func withoutTheStoreLeasesServeToTheirEndAndNoRefreshTokenIsSent() async throws {
     let rig = try await ReplicaRig(lifetime: 20, grace: 0)
     try await rig.database.stop()
@@ -145,6 +148,7 @@ import TokenKit
     #expect(tally.spent == 0 && tally.areAllDifferent, "\(tally)")
   }
 
+  /// What happens when: The key of the store is wrong or missing
   @Test func tokensAreEncryptedAndAWrongKeyIsAClearErrorAtStart() async throws {
     let key: OrderedJSON = ["value": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="]
     let rig = try await ReplicaRig(lifetime: 3600, grace: 0, count: 1, more: ["encryption_key": key])
@@ -182,6 +186,7 @@ import TokenKit
     #expect(try await rig.server.tally().tokens.count == 1)
   }
 
+  /// What happens when: PostgreSQL is away at the start
   @Test func aStoreThatIsNotThereIsAnErrorAtStart() async throws {
     let gateway = try GatewayUnderTest()
     let server = try await RotatingServer.start(.sandboxVinID)

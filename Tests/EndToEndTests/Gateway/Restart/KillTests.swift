@@ -27,6 +27,7 @@ import TokenKit
     gateway.expectNoSecretsInOutputs()
   }
 
+  /// What happens when: It is killed during a token call, and the token server has a grace window
   @Test(arguments: RotatingAPI.allCases)
   func aKillInTheMiddleOfAGrantSendsTheSameTokenAgainAndAGraceHelps(_ api: RotatingAPI) async throws {
     let server = try await RotatingServer.start(api, lifetime: 4, grace: 300)
@@ -57,6 +58,7 @@ import TokenKit
     gateway.expectNoSecretsInOutputs()
   }
 
+  /// What happens when: It is killed during a token call, and the token server has no grace window
   @Test(arguments: RotatingAPI.allCases)
   func aKillInTheMiddleOfAGrantOfAStrictServerIsALostReplyAndAsksNoMore(_ api: RotatingAPI) async throws {
     let server = try await RotatingServer.start(api)

@@ -24,6 +24,7 @@ import TokenKit
     gateway.expectNoSecretsInOutputs()
   }
 
+  /// What happens when: An old gateway.json comes back, with a used refresh token
   @Test(arguments: RotatingAPI.allCases)
   func aRolledBackConfigurationSendsNoSpentToken(_ api: RotatingAPI) async throws {
     let server = try await RotatingServer.start(api, lifetime: 2)

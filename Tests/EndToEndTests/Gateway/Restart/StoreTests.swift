@@ -21,6 +21,7 @@ import TokenKit
     guard unsafe chmod(path, mode) == 0 else { throw SpawnError("chmod \(path): error \(errno)") }
   }
 
+  /// What happens when: A second gateway uses one SQLite store
   @Test func aSecondGatewayOnTheStoreIsRefusedAfterTheDrainTime() async throws {
     let server = try await RotatingServer.start(.sandboxVinID)
     let gateway = try await GatewayUnderTest.start(server.configuration())
@@ -99,6 +100,7 @@ import TokenKit
     gateway.expectNoSecretsInOutputs()
   }
 
+  /// What happens when: The store is damaged, or is another file
   @Test(arguments: ["somebody's notes, and no database at all", String(repeating: "SQLite format 3.", count: 600)])
   func aStoreThatCannotBeReadIsNoReasonToUseTheSeed(_ content: String) async throws {
     let server = try await RotatingServer.start(.sandboxVinID)

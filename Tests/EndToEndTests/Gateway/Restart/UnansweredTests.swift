@@ -4,6 +4,7 @@ import Testing
 import TokenKit
 
 @Suite(.serialized, .timeLimit(.minutes(10))) struct UnansweredTests {
+  /// What happens when: SIGTERM during a token call
   @Test(arguments: RotatingAPI.allCases)
   func aPairThatComesDuringTheDrainIsStoredBeforeTheExit(_ api: RotatingAPI) async throws {
     let server = try await RotatingServer.start(api, lifetime: 3600)

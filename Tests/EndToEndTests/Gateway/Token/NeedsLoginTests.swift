@@ -5,6 +5,7 @@ import Testing
 import TokenKit
 
 @Suite(.serialized, .timeLimit(.minutes(5))) struct NeedsLoginTests {
+  /// What happens when: The refresh token is dead
   @Test func aDeadRefreshTokenIsNotSentAgainAndTheOthersGoOn() async throws {
     let rig = try await TokenRig(
       waitingFor: "/healthz", base: { .standard($0) }, prepare: { $0.killRefreshTokens(.vinid) }

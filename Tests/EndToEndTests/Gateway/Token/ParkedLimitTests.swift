@@ -22,6 +22,7 @@ import TokenKit
     TokenRig.isProblem($0, 503, reason: "parked_too_many") && $0.fields["Retry-After"].flatMap(Int.init) ?? 0 >= 1
   }
 
+  /// What happens when: More requests wait for a token than `limits.parked` allows
   @Test(arguments: [1, 2])
   func oneCredentialGetsAQuarterOfThePlacesAndTheOthersAreTurnedAway(workers: Int) async throws {
     // All have come before the first place is free again.

@@ -66,6 +66,7 @@ import TokenKit
   }
 
   /// Nothing else on the route: the first 401 costs a refresh, then the floor and the route's own wait hold.
+  /// What happens when: An upstream rejects every token
   @Test func aURLThatAlwaysAnswers401DoesNotChurnTheToken() async throws {
     let upstream = try Self.upstream(challenge: nil)
     let rig = try await Self.rig(to: upstream)

@@ -31,6 +31,7 @@ import TokenKit
     try await rig.finish()
   }
 
+  /// What happens when: An upstream rejects the token
   @Test(arguments: [1, 2]) func twoHundredCallersCauseOneRefreshAndGetTheirAnswers(workers: Int) async throws {
     try await Self.revokeUnderLoad(
       workers: workers, pause: .milliseconds(100), check: TokenRig.isEcho, request: OutgoingRequest("/vinid/echo"))
@@ -46,6 +47,7 @@ import TokenKit
   /// The answer is the upstream's own, and it brings a new token for those who come next: also for one of the same
   /// size that comes at once. Where the old token dies at rotation, an upstream that judges the token before the body has
   /// not got the body then: see `ExpectationTests`.
+  /// What happens when: An upstream rejects a request that is larger than `replay_body`
   @Test(
     arguments: ["/vinid/upload", "/oauth2/upload", "/oauth2/early-401/upload", "/oauth2/early-401-close/upload"],
     [false, true])

@@ -35,6 +35,7 @@ import TokenKit
   }
 
   /// The same token goes out again: nothing says that it was spent.
+  /// What happens when: The token API answers 500, or half an answer, or hangs up
   @Test(arguments: [TokenFault.http500, .malformed, .readAndClose, .hang], [1, 2])
   func afterAnAttemptWithoutAnAnswerTheSameTokenGoesOutAgain(fault: TokenFault, count: Int) async throws {
     let start = ContinuousClock().now
@@ -57,6 +58,24 @@ import TokenKit
     try await rig.finish()
   }
 
+  /// A maintenance page, or a login portal in the way: it says nothing about the refresh token.
+  /// What happens when: The token API answers 200 with a page of HTML
+  @Test func aTokenAPIThatAnswersHTMLWith200IsAskedAgainWithTheSameToken() async throws {
+    let page = Answer.text("<!doctype html><title>Back soon</title>", type: "text/html")
+    let portal = try ScriptedServer { _ in .answer(page) }
+    let rig = try await TokenRig(waitingFor: "/healthz", prepare: { _ in }) {
+      $0.credentials["vinid"]?["token_url"] = .string("http://\(portal.address)/oauth2/token")
+    }
+    try await Deadline.wait("it was asked twice", within: .seconds(30)) { portal.record.requests.count >= 2 }
+    let refused = try await rig.get("/vinid/echo")
+    #expect(TokenRig.isProblem(refused, 502, reason: "token_endpoint_unreachable"), "\(refused.bodyText)")
+    let log = try rig.gateway.log
+    #expect(!refused.bodyText.contains("Back soon") && !log.contains("Back soon"))
+    #expect(Set(portal.record.requests.map(\.bodyText)).count == 1, "another token was sent")
+    try await rig.finish()
+  }
+
+  /// What happens when: The token API says 429
   @Test func retryAfterOf429IsHonoured() async throws {
     let rig = try await Self.rig(.http429, retryAfter: 4)
     try await Deadline.wait("the first attempt") { rig.tokenCalls() == 1 }
@@ -82,6 +101,7 @@ import TokenKit
   }
 
   /// Strict rotation: the pair is lost with its answer, and the gateway says just that.
+  /// What happens when: The answer of the token API is lost, and it has no grace window
   @Test func aLostAnswerOfAStrictServerNeedsALoginWithThatReason() async throws {
     let rig = try await Self.rig(.loseAnswer)
     try await Deadline.wait("the attempt whose answer gets lost") { rig.tokenCalls() == 1 }

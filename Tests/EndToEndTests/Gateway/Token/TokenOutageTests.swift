@@ -6,6 +6,7 @@ import Testing
 import TokenKit
 
 @Suite(.serialized, .timeLimit(.minutes(5))) struct TokenOutageTests {
+  /// What happens when: The token API is down when a refresh is due
   @Test func nobodyNoticesAnOutageWhileTheLeaseIsGood() async throws {
     var options = SandboxOptions.onFreePorts
     options.setLifetime(.seconds(20))
@@ -63,6 +64,7 @@ import TokenKit
     try await rig.finish()
   }
 
+  /// What happens when: The token API is down at the start
   @Test func aClosedPortIsThe502AtOnce() async throws {
     let rig = try await TokenRig(waitingFor: "/healthz", prepare: { $0.closeTokenPort() })
     let response = try await rig.get("/vinid/echo")
@@ -75,6 +77,7 @@ import TokenKit
     try await rig.finish()
   }
 
+  /// What happens when: The token API does not answer
   @Test func aTokenAPIThatDoesNotAnswerIsThe504AfterTheParkTimeout() async throws {
     let rig = try await TokenRig(
       waitingFor: "/healthz",
