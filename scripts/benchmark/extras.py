@@ -11,8 +11,10 @@ OTHER_CALLS = ("epoll_wait", "epoll_pwait", "epoll_ctl")
 ROOM = 0.04  # of the data syscalls: the ends of the connections read too
 
 # Title, the settings that differ from the gateway's own, and how much more a request may cost with them: a setting is
-# measured by adding it here.
-VARIANTS = {"workers": ("two workers, CPU per request against one", {"workers": 2}, 1.05)}
+# measured by adding it here. `{folder}` is that gateway's own.
+VARIANTS = {
+    "workers": ("two workers, CPU per request against one", {"workers": 2}, 1.05),
+    "access_log": ("access log on, CPU per request against off", {"log": {"access": "{folder}/access.log"}}, 1.05)}
 
 
 def figure(title, value, target, unit="", note=""):

@@ -206,7 +206,8 @@ class Gateway(Target):
             "timeouts": {"idle": "5m", "upstream_idle": "5m"},
             "limits": {"connections": 20000, "upstream_connections": IDLE_UPSTREAM}}
         self.file = self.folder / "gateway.json"
-        self.file.write_text(json.dumps(configuration | (settings or {}), indent=1))
+        text = json.dumps(configuration | (settings or {}), indent=1)
+        self.file.write_text(text.replace("{folder}", str(self.folder)))
 
     def command(self):
         self.launch(self.binary, "serve", "--config", self.file)
