@@ -2,7 +2,7 @@
 import re, shutil, signal, statistics, subprocess, sys, time
 
 from .load import Load
-from .peers import Gateway
+from .peers import Gateway, TwoWorkers
 from .processes import memory_kib
 from .rows import measure_loads
 
@@ -77,19 +77,28 @@ def syscalls(gateway, origin, tls, seconds):
 
 # What a setting costs: a second gateway with it takes turns with the first.
 
-def variant(key, targets, origin, sandbox, options):
-    title, settings, target = VARIANTS[key]
-    gateway = targets["gateway"]
-    other = Gateway(gateway.children, origin, sandbox, gateway.binary.parent, f"gateway-{key}", settings)
+def ratio_between(one, other, origin, options):
+    """The other's CPU per request as a part of the one's, and both."""
     other.start()
     try:
-        samples, problems = measure_loads(
-            Load(), {"without": gateway, "with": other}, origin, options.rounds, options.seconds)
+        samples, problems = measure_loads(Load(), {"one": one, "other": other}, origin, options.rounds, options.seconds)
     finally:
         other.stop()
-    ratio = statistics.median(b["cpu_us"] / a["cpu_us"] for a, b in zip(samples["without"], samples["with"]))
-    cost = [statistics.median(sample["cpu_us"] for sample in samples[name]) for name in ("without", "with")]
-    return {key: figure(title, ratio, target, note=f"{cost[0]:.2f} and {cost[1]:.2f} µs")}, problems
+    ratio = statistics.median(b["cpu_us"] / a["cpu_us"] for a, b in zip(samples["one"], samples["other"]))
+    cost = [statistics.median(sample["cpu_us"] for sample in samples[name]) for name in ("one", "other")]
+    return ratio, f"{cost[0]:.2f} and {cost[1]:.2f} µs", problems
+
+
+def variant(key, targets, origin, sandbox, options):
+    title, settings, target = VARIANTS[key]
+    gateway, nginx = targets["gateway"], targets["nginx"]
+    other = Gateway(gateway.children, origin, sandbox, gateway.binary.parent, f"gateway-{key}", settings)
+    ratio, note, problems = ratio_between(gateway, other, origin, options)
+    if key == "workers":
+        # Half the events a turn, and sockets that move between cores: what a machine makes of that.
+        others, _, more = ratio_between(nginx, TwoWorkers("nginx-workers", gateway.children, origin), origin, options)
+        note, problems = f"{note}; nginx {others:.2f}", problems + more
+    return {key: figure(title, ratio, target, note=note)}, problems
 
 
 def starts(gateway, times):

@@ -96,11 +96,11 @@ class Target:
 
 
 class Nginx(Target):
-    buffers = ""
+    buffers, workers = "", 1
 
     def command(self):
         (self.folder / "nginx.conf").write_text(f"""
-daemon off; worker_processes 1; pid {self.folder}/pid; error_log {self.folder}/error.log; worker_rlimit_nofile 20000;
+daemon off; worker_processes {self.workers}; pid {self.folder}/pid; error_log {self.folder}/error.log; worker_rlimit_nofile 20000;
 events {{ worker_connections 16384; }}
 http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 300s; client_max_body_size 0;
@@ -128,6 +128,12 @@ class LargeNginx(Nginx):
 
     buffers = """client_body_buffer_size 256k; proxy_buffer_size 64k; proxy_buffers 16 64k;
   proxy_busy_buffers_size 256k;"""
+
+
+class TwoWorkers(Nginx):
+    """What a second worker costs on this machine, whoever has it."""
+
+    workers = 2
 
 
 class HAProxy(Target):
