@@ -39,6 +39,7 @@ import TokenKit
     #expect(counters.calls >= 5 && counters.granted == counters.calls && counters.spentTokenSeen == 0, "\(counters)")
   }
 
+  /// What happens when: A rotation kills the old token during uploads larger than `replay_body`
   @Test(arguments: [1, 2]) func noCallerSeesA401(workers: Int) async throws {
     let origin = try UploadOrigin()
     let rig = try await origin.rig(Self.options(after: .milliseconds(150)), workers: workers)
