@@ -36,6 +36,8 @@ import Testing
     print(
       "crash test, \(moment.rawValue), grace \(grace) s: killed at \(points.count) of \(all.count) calls; \(summary)")
     if !lost.isEmpty { print("the reply was lost at \(lost.map(\.description).joined(separator: ", "))") }
+    // Shown at once also where the output is a file: the whole takes its time.
+    fflush(nil)
     // Each kind of moment was hit, or the test shows nothing.
     #expect(counts[.missed, default: 0] * 4 <= points.count, "\(summary)")
     #expect(counts[grace == 0 ? .lostReply : .savedByGrace, default: 0] > 0, "\(summary)")
