@@ -298,6 +298,7 @@ final class Worker {
   /// - Parameter range: of the cells that are about to be read.
   func readGauges(_ range: Range<Int>) {
     let layout = counters.layout
+    counters.settle()
     counters.set(.accessLogDropped, to: accessLog?.dropped ?? 0)
     for (index, listener) in listeners.enumerated() {
       counters.set(.shedForDescriptors, to: listener.shed, listener: index)

@@ -151,7 +151,8 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
   private func takeBody(_ body: AdminBody, _ handler: @escaping AdminRoute.Handler, _ request: AdminRequest) -> Bool {
     var body = body
     do throws(AdminBody.Failure) {
-      let (taken, isComplete) = try body.take(input.span)
+      let bytes = input
+      let (taken, isComplete) = try body.take(bytes.span)
       input.removeFirst(taken)
       if isComplete {
         var request = request

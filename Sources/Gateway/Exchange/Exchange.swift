@@ -264,7 +264,9 @@ final class Exchange {
   /// Tells the control loop what it counts on: that a lease was accepted, that a route refuses fresh ones.
   func noteVerdict(isRejection: Bool) {
     guard let credential = plan.credential, let generation = lease?.generation else { return }
-    worker.counters.judged(isRejection: isRejection, isReplay: machine.hasReplayed, route: Int(plan.index))
+    if isRejection || machine.hasReplayed {
+      worker.counters.judged(isRejection: isRejection, isReplay: machine.hasReplayed, route: Int(plan.index))
+    }
     if isRejection {
       if machine.hasReplayed { worker.leases.replayRejected(credential, route: plan.index) }
     } else {

@@ -79,9 +79,12 @@ struct ExchangeTrace {
   /// What the access log calls the status: what the caller got, 499 if it went away before it got all of it, 0 if we cut
   /// it off before it got any.
   var loggedStatus: UInt16 {
-    if isCut { return status }
-    if isAnswered, let error { return error.status }
-    return isDownstreamGone ? 499 : status
+    // Inlined, it reads what it needs; else all of the trace is copied for it.
+    @inline(__always) get {
+      if isCut { return status }
+      if isAnswered, let error { return error.status }
+      return isDownstreamGone ? 499 : status
+    }
   }
 
   /// Why the response is not the upstream's, or not all of it.

@@ -12,7 +12,10 @@ import TokenKit
 
   private static func merged(_ loops: LoopCounters...) -> CounterSnapshot {
     var snapshot = CounterSnapshot(loops[0].layout)
-    for loop in loops { snapshot.add(loop.cells) }
+    for var loop in loops {
+      loop.settle()
+      snapshot.add(loop.cells)
+    }
     return snapshot
   }
 
@@ -71,6 +74,14 @@ import TokenKit
     #expect(TimeBuckets.bounds == TimeBuckets.bounds.sorted() && TimeBuckets.count == TimeBuckets.bounds.count + 1)
   }
 
+  /// The comparisons on a request's way are those of the bounds.
+  @Test func everyBoundIsWhereItsBucketEnds() {
+    for (index, bound) in TimeBuckets.bounds.enumerated() {
+      #expect(TimeBuckets.index(bound - 1) == index && TimeBuckets.index(bound) == index)
+      #expect(TimeBuckets.index(bound + 1) == index + 1)
+    }
+  }
+
   @Test func loopsAreAddedUp() {
     var first = LoopCounters(Self.layout)
     var second = LoopCounters(Self.layout)
@@ -82,7 +93,6 @@ import TokenKit
     first.judged(isRejection: true, isReplay: false, route: 2)
     second.judged(isRejection: true, isReplay: true, route: 2)
     second.judged(isRejection: false, isReplay: true, route: 2)
-    second.judged(isRejection: false, isReplay: false, route: 2)
     first.add(.parks, credential: 1)
     second.add(.parks, credential: 1)
     // A connection that one loop took and another one closed.
@@ -102,6 +112,7 @@ import TokenKit
     // A loop that has never answered.
     var partial = CounterSnapshot(Self.layout)
     partial.add([])
+    first.settle()
     partial.add(first.cells)
     #expect(partial.inFlight == 2)
   }

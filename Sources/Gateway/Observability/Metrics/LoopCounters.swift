@@ -5,7 +5,6 @@
 struct LoopCounters {
   let layout: CounterLayout
   private(set) var cells: [UInt64]
-  private let bounds = TimeBuckets.inlineBounds
 
   // Kept at hand for the way of a request.
   private let routes: Int
@@ -25,11 +24,11 @@ struct LoopCounters {
   }
 
   /// Requests that became exchanges.
-  var begun: UInt64 { cells[CounterLayout.Cell.begun.rawValue] }
+  private(set) var begun: UInt64 = 0
 
   // MARK: Requests
 
-  mutating func began() { cells[CounterLayout.Cell.begun.rawValue] &+= 1 }
+  mutating func began() { begun &+= 1 }
 
   /// An exchange is over.
   mutating func ended(_ exchange: Exchange, now: Int64) {
@@ -37,12 +36,11 @@ struct LoopCounters {
     let row = routes &+ route &* routeStride
     let detail = details &+ route &* detailStride
     let errors = errors
-    let bounds = bounds
     // One look at who else holds the cells, instead of one for each of them.
     var cells = cells.mutableSpan
     cells[CounterLayout.Cell.ended.rawValue] &+= 1
     cells[row &+ StatusClass.cell(exchange.trace.loggedStatus)] &+= 1
-    Self.observe(now &- exchange.trace.begun, bounds, &cells, detail)
+    Self.observe(now &- exchange.trace.begun, &cells, detail)
     if exchange.trace.isDownstreamGone { cells[row &+ CounterLayout.RouteCell.abandoned.rawValue] &+= 1 }
     if exchange.machine.hasReplayed, exchange.trace.upstreamStatus == 0 {
       cells[row &+ CounterLayout.RouteCell.replaysFailed.rawValue] &+= 1
@@ -71,14 +69,12 @@ struct LoopCounters {
   /// - Parameter nanoseconds: since there was a connection for the request.
   mutating func firstByte(after nanoseconds: Int64, route: Int) {
     let start = details &+ route &* detailStride &+ firstBytes
-    let bounds = bounds
     var cells = cells.mutableSpan
-    Self.observe(nanoseconds, bounds, &cells, start)
+    Self.observe(nanoseconds, &cells, start)
   }
 
-  /// The head of an answer to a request with a lease.
+  /// The head of an answer that refuses a lease, or that answers a replay.
   mutating func judged(isRejection: Bool, isReplay: Bool, route: Int) {
-    if !isRejection, !isReplay { return }
     let row = routes &+ route &* routeStride
     if isRejection { cells[row &+ CounterLayout.RouteCell.rejections.rawValue] &+= 1 }
     if isReplay {
@@ -87,12 +83,9 @@ struct LoopCounters {
     }
   }
 
-  private static func observe(
-    _ nanoseconds: Int64, _ bounds: InlineArray<16, Int64>, _ cells: inout MutableSpan<UInt64>, _ start: Int
-  ) {
-    var bucket = 0
-    while bucket < 16, nanoseconds > bounds[bucket] { bucket &+= 1 }
-    cells[start &+ bucket] &+= 1
+  @inline(__always)
+  private static func observe(_ nanoseconds: Int64, _ cells: inout MutableSpan<UInt64>, _ start: Int) {
+    cells[start &+ TimeBuckets.index(nanoseconds)] &+= 1
     cells[start &+ TimeBuckets.count] &+= UInt64(max(0, nanoseconds))
   }
 
@@ -109,6 +102,9 @@ struct LoopCounters {
   mutating func connectionClosed(listener: Int) {
     cells[layout.start(ofListener: listener) + CounterLayout.ListenerCell.open.rawValue] &-= 1
   }
+
+  /// Brings the cells up to date with what is counted beside them.
+  mutating func settle() { cells[CounterLayout.Cell.begun.rawValue] = begun }
 
   /// What another object counts or holds, as it is now.
   mutating func set(_ cell: CounterLayout.Cell, to value: UInt64) { cells[cell.rawValue] = value }
