@@ -94,6 +94,7 @@ extension MetricsReport {
           guard let status = manager?.status(of: row, at: now) else { return }
           name = status.name
           counts = credentialCounters.counts(of: name)?.calls ?? HistogramCounts()
+          if counts.count == 0, credentialCount > Self.fullHistograms { return }
         }
         text.histogram(
           calls, MetricLabels(["credential": name]), bounds: TimeBuckets.bounds, counts: counts.buckets,

@@ -7,6 +7,8 @@ internal import TokenService
 struct MetricsReport {
   /// How many of the routes, credentials or upstreams are too many to tell of those of which there is nothing to tell.
   static let fullListing = 1000
+  /// The same for histograms, of which each has 19 lines.
+  static let fullHistograms = 100
 
   let names: MetricNames
   let counters: CounterSnapshot

@@ -24,7 +24,8 @@ extension MetricsReport {
   ) -> MetricFamily {
     MetricFamily(name: name, type: .histogram, help: help, rows: layout.isDetailed ? routeRows : 1) { row, text in
       let counts = value(row)
-      if layout.isDetailed, isSilent(row, counts.count) { return }
+      let isEmpty = counts.count == 0 && layout.routeCount > Self.fullHistograms
+      if layout.isDetailed, isEmpty || isSilent(row, counts.count) { return }
       text.histogram(
         name, names.labels(ofRoute: layout.isDetailed ? row : layout.noRoute), bounds: TimeBuckets.bounds,
         counts: counts.buckets, sum: counts.sum)
