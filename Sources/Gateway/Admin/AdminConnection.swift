@@ -6,6 +6,8 @@ internal import HTTPWire
 final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
   private static let limits = HeadLimits(bytes: 8192, fields: 64, target: 1024)
   private static let requestsPerTurn = 16
+  /// Bytes of later requests that are taken while one is answered: enough to see that its sender has ended.
+  private static let mostWaiting = 32 * 1024
   /// For a request to come, from the last answer on, and for an answer to be taken. Handlers have limits of their own.
   private static let timeout: Int64 = 10_000_000_000
   private static let `continue` = Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)
@@ -87,7 +89,7 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
     if timer == nil { return }
     switch phase {
     case .ending: endWhenSent()
-    case .answering: stream.pause()
+    case .answering: if input.count > Self.mostWaiting { stream.pause() } else { stream.resume() }
     case .streaming: goOnLater()
     case .head, .body:
       if left > 0, !stream.isFull { return stream.resume() }
@@ -244,6 +246,11 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
 
   /// The caller will send no more; some end their sending direction and then wait for the answer.
   func streamDidEnd(_ stream: Stream) {
-    if case .answering = phase { keepsAlive = false } else { close() }
+    switch phase {
+    case .answering, .streaming: keepsAlive = false
+    case .head, .body, .ending:
+      phase = .ending
+      endWhenSent()
+    }
   }
 }

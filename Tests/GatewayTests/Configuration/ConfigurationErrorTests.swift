@@ -81,8 +81,17 @@ struct ConfigurationErrorTests {
       Mistake("\"path\": \"DIR/gateway.db\"", "\"path\": \"DIR/\"", "store.path: must name a file"),
       Mistake(
         "\"address\": \"127.0.0.1:9901\"", "\"address\": \"0.0.0.0:9901\"",
-        "admin.address: 0.0.0.0:9901 can be reached from other machines; the admin listener must be on loopback or a "
-          + "Unix socket"),
+        "admin.address: 0.0.0.0:9901 can be reached from other machines: set \"token\" (a secret that callers send as a "
+          + "bearer token), or use loopback or a Unix socket"),
+      Mistake(
+        "\"address\": \"127.0.0.1:9901\"",
+        "\"address\": \"0.0.0.0:9901\", \"token\": { \"env\": \"SEED_A\" }"),
+      Mistake(
+        "\"address\": \"127.0.0.1:9901\"", "\"token\": { \"env\": \"EMPTY\" }",
+        "admin.token: environment variable EMPTY is empty"),
+      Mistake(
+        "\"address\": \"127.0.0.1:9901\"", "\"token\": { \"env\": \"SPACED\" }",
+        "admin.token: has characters that a bearer token can't have: use visible ASCII without spaces"),
     ])
   func topLevel(_ mistake: Mistake) throws { try check(mistake) }
 

@@ -65,7 +65,7 @@ enum Good {
     }
     """
 
-  static let environment = ["SEED_A": "seed-a", "SEED_B": "seed-b", "EMPTY": "", "HEADER": "x-secret"]
+  static let environment = ["SEED_A": "seed-a", "SEED_B": "seed-b", "EMPTY": "", "SPACED": "a b", "HEADER": "x-secret"]
   static let registry = ProviderRegistry([FakeProvider.self])
 
   /// The good text with replacements, each of which must apply.
