@@ -22,7 +22,8 @@ public struct GrantRequest: Sendable {
   public var headers: [(name: String, value: Secret)]
   /// The body as sent.
   public var body: Secret
-  /// Whether the body spends a refresh token: then the call is marked in the store first and never repeated silently.
+  /// Whether the body spends a refresh token (then the call is marked in the store first) or a code: such a call is never
+  /// repeated silently.
   public var spendsRefreshToken: Bool
 
   /// A POST of `body` to `url`.

@@ -30,11 +30,14 @@ struct CredentialReading: Sendable {
     let providerIsSound = !problems.all[before...].contains { $0.severity == .error }
     let traits = provider.traits
     var credential = CredentialConfiguration(name: name, providerID: id, provider: provider)
-    credential.seed = seed(settings, traits)
+    credential.seed = seed(settings, provider)
     readFields(settings, into: &credential, traits)
     readPolicy(settings, into: &credential, traits)
     readTransport(settings, into: &credential)
-    if providerIsSound { checkTokenURLs(settings, traits, allowPlaintext: credential.allowPlaintext) }
+    if providerIsSound {
+      checkTokenURLs(settings, traits, allowPlaintext: credential.allowPlaintext)
+      checkAuthorizationURL(settings, provider, allowPlaintext: credential.allowPlaintext)
+    }
     settings.finish()
     credential.remake = { [self] in
       let problems = SettingsProblems()
@@ -46,14 +49,21 @@ struct CredentialReading: Sendable {
     return credential
   }
 
-  private func seed(_ settings: SettingsReader, _ traits: ProviderTraits) -> Secret? {
+  private func seed(_ settings: SettingsReader, _ provider: any TokenProvider) -> Secret? {
     let isThere = settings.isSet("refresh_token")
-    guard traits.usesRefreshToken else {
+    guard provider.traits.usesRefreshToken else {
       if isThere { settings.reject("refresh_token", "is not used by this grant; take it away") }
       return nil
     }
     guard isThere else {
-      settings.reject("refresh_token", #"is missing; write {"env": "NAME"} or {"file": "path"}"#)
+      // Whoever has written down where to log in means to do that.
+      if settings.isSet("authorization_url") { return nil }
+      let form = #"write {"env": "NAME"} or {"file": "path"}"#
+      if let login = provider as? any AuthorizationCodeProvider, case .success = login.authorization {
+        settings.warn("refresh_token", "is missing: until somebody runs gateway login there is no token; or \(form)")
+      } else {
+        settings.reject("refresh_token", "is missing; \(form)")
+      }
       return nil
     }
     return settings.secret("refresh_token")
@@ -150,6 +160,17 @@ struct CredentialReading: Sendable {
         }
       }
     }
+  }
+
+  /// The code that comes back from there is as good as a token to whoever has the verifier, and people type passwords.
+  private func checkAuthorizationURL(_ settings: SettingsReader, _ provider: any TokenProvider, allowPlaintext: Bool) {
+    guard let login = provider as? any AuthorizationCodeProvider, case .success(let endpoint) = login.authorization,
+      settings.isSet("authorization_url"), !endpoint.url.isTLS, !endpoint.url.isLoopback, !allowPlaintext
+    else { return }
+    settings.reject(
+      "authorization_url",
+      "people would log in at http://\(endpoint.url.authority) over an unencrypted network; use https, or write "
+        + "\"allow_plaintext\": true")
   }
 
   private static func statuses(_ value: JSONValue) -> [UInt16]? {

@@ -2,7 +2,7 @@
 public import TokenKit
 
 /// The `oauth2` provider.
-public struct OAuth2Provider: TokenProvider {
+public struct OAuth2Provider: AuthorizationCodeProvider {
   /// The grant that gets tokens.
   enum Grant: String, CaseIterable, Sendable {
     case refreshToken = "refresh_token"
@@ -16,14 +16,26 @@ public struct OAuth2Provider: TokenProvider {
   let grant: Grant
   let client: ClientAuthentication
   let scope: String?
+  /// With a refresh token only: nobody logs in for client_credentials.
+  public let authorization: Result<AuthorizationEndpoint, AuthorizationUnavailable>
 
-  /// Reads `token_url`, `grant`, `client_id`, `client_secret`, `client_auth` and `scope`.
+  /// Reads `token_url`, `grant`, `client_id`, `client_secret`, `client_auth` and `scope`, and for logins
+  /// `authorization_url`, `redirect_uri` and `issuer`.
   public init(settings: SettingsReader) {
     tokenURL = settings.tokenURL()
     if !settings.isSet("grant") { settings.reject("grant", "is missing: \"refresh_token\" or \"client_credentials\"") }
     grant = settings.choice("grant", default: .refreshToken)
     client = ClientAuthentication(settings: settings, secretRequired: grant == .clientCredentials)
     scope = settings.scope()
+    guard grant == .refreshToken else {
+      for key in ["authorization_url", "redirect_uri", "issuer"] where settings.isSet(key) {
+        settings.reject(key, "is not used by this grant; take it away")
+      }
+      authorization = .failure(
+        AuthorizationUnavailable("needs no login: its tokens come by client_credentials; use gateway refresh"))
+      return
+    }
+    authorization = settings.authorization(clientID: client.id, redirectURI: settings.redirectURI(), scope: scope)
   }
 
   /// A refresh token is used, and belongs to the client, by the refresh_token grant only.
@@ -40,14 +52,26 @@ public struct OAuth2Provider: TokenProvider {
     var fields = [(name: "grant_type", value: grant.rawValue)]
     if grant == .refreshToken { fields.append((name: "refresh_token", value: try context.requiredRefreshToken())) }
     if let scope { fields.append((name: "scope", value: scope)) }
-    fields += client.fields
+    return request(fields + client.fields, spendsRefreshToken: grant == .refreshToken)
+  }
+
+  /// RFC 6749 §4.1.3; the client authenticates as in every other grant.
+  public func codeRequest(code: Secret, verifier: Secret, redirectURI: String) -> GrantRequest {
+    let fields = [
+      (name: "grant_type", value: "authorization_code"), (name: "code", value: code.reveal()),
+      (name: "redirect_uri", value: redirectURI), (name: "code_verifier", value: verifier.reveal()),
+    ]
+    return request(fields + client.fields, spendsRefreshToken: true)
+  }
+
+  private func request(_ fields: [(name: String, value: String)], spendsRefreshToken: Bool) -> GrantRequest {
     let headers = [
       (name: "Content-Type", value: Secret("application/x-www-form-urlencoded")),
       (name: "Accept", value: Secret("application/json")),
     ]
     return GrantRequest(
       url: tokenURL, headers: headers + client.headers, body: Secret(FormEncoding.encode(fields)),
-      spendsRefreshToken: grant == .refreshToken)
+      spendsRefreshToken: spendsRefreshToken)
   }
 
   /// RFC 6749 §5. With client_credentials there is nothing to log in again, and nothing to refresh with (§4.4.3): the

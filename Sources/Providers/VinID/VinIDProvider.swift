@@ -2,7 +2,7 @@
 public import TokenKit
 
 /// The `vinid` provider. The vendor's page shows a form in one place and multipart in another; the server parses both.
-public struct VinIDProvider: TokenProvider {
+public struct VinIDProvider: AuthorizationCodeProvider {
   /// How the request's body is written.
   enum Encoding: String, CaseIterable, Sendable {
     case form
@@ -18,8 +18,11 @@ public struct VinIDProvider: TokenProvider {
   let redirectURI: String
   let scope: String?
   let encoding: Encoding
+  /// The vendor's paths are `/oauth2/auth` and `/oauth2/token`.
+  public let authorization: Result<AuthorizationEndpoint, AuthorizationUnavailable>
 
-  /// Reads `token_url`, `client_id`, `client_secret`, `redirect_uri`, `scope` and `encoding`.
+  /// Reads `token_url`, `client_id`, `client_secret`, `redirect_uri`, `scope` and `encoding`, and for logins
+  /// `authorization_url` and `issuer`.
   public init(settings: SettingsReader) {
     tokenURL = settings.tokenURL()
     clientID = settings.requiredText("client_id")
@@ -27,6 +30,16 @@ public struct VinIDProvider: TokenProvider {
     redirectURI = settings.requiredText("redirect_uri")
     scope = settings.scope()
     encoding = settings.choice("encoding", default: .form)
+    authorization = settings.authorization(
+      clientID: clientID, redirectURI: redirectURI, scope: scope, fallback: Self.authorizationURL(beside: tokenURL))
+  }
+
+  private static func authorizationURL(beside tokenURL: String) -> HTTPURL? {
+    guard case .success(var url) = HTTPURL.parse(tokenURL), url.pathAndQuery.hasSuffix("/oauth2/token") else {
+      return nil
+    }
+    url.pathAndQuery = url.pathAndQuery.dropLast("token".count) + "auth"
+    return url
   }
 
   /// Hydra's strict mode: the old access token dies with the refresh; an idle refresh token lives 720 h.
@@ -48,6 +61,21 @@ public struct VinIDProvider: TokenProvider {
     if let clientSecret { fields.append((name: "client_secret", value: clientSecret.reveal())) }
     fields.append((name: "redirect_uri", value: redirectURI))
     if let scope { fields.append((name: "scope", value: scope)) }
+    return request(fields)
+  }
+
+  /// The fields of the vendor's page, and the client as it shows itself in a refresh.
+  public func codeRequest(code: Secret, verifier: Secret, redirectURI: String) -> GrantRequest {
+    var fields = [
+      (name: "grant_type", value: "authorization_code"), (name: "code", value: code.reveal()),
+      (name: "code_verifier", value: verifier.reveal()), (name: "client_id", value: clientID),
+    ]
+    if let clientSecret { fields.append((name: "client_secret", value: clientSecret.reveal())) }
+    fields.append((name: "redirect_uri", value: redirectURI))
+    return request(fields)
+  }
+
+  private func request(_ fields: [(name: String, value: String)]) -> GrantRequest {
     let contentType: String
     let body: String
     switch encoding {
