@@ -90,7 +90,7 @@ final class ControlPlane {
     let store = try openStore()
     self.store = store
     let manager = try CredentialManager(
-      definitions: configuration.credentials.map { try definition(of: $0) },
+      definitions: configuration.credentials.map { try $0.definition(tokenTimeout: configuration.timeouts.token) },
       ports: ManagerPorts(transport: transport, store: store, timers: timers, clock: clock, publisher: publisher),
       owner: String(UInt64.random(in: .min ... .max), radix: 36), randomSeed: .random(in: .min ... .max)
     ) { [logger, metrics] in
@@ -132,30 +132,6 @@ final class ControlPlane {
           manager.storeChanged(credential: credential, generation: change.generation)
         }
       }
-    }
-  }
-
-  private func definition(of credential: CredentialConfiguration) throws -> CredentialDefinition {
-    let injection = try InjectionRules(
-      header: credential.header, scheme: credential.scheme,
-      extra: credential.extraFields.map { InjectionRules.Field(name: $0.name, value: $0.value) })
-    var policy = RefreshPolicy()
-    policy.refreshAt = credential.refreshAt
-    policy.minimumRefreshInterval = credential.minRefreshInterval
-    policy.defaultLifetime = credential.defaultLifetime
-    policy.refreshTokenLifetime = credential.refreshTokenLifetime
-    let remake = credential.remake
-    return CredentialDefinition(
-      name: credential.name,
-      material: CredentialMaterial(provider: credential.provider, seed: credential.seed), policy: policy,
-      injection: injection,
-      transport: GrantTransportOptions(
-        caFile: credential.caFile, proxy: credential.proxy?.text, allowsPlaintext: credential.allowPlaintext,
-        timeout: configuration.timeouts.token),
-      rejectionStatuses: credential.rejectionStatuses.map(Int.init)
-    ) {
-      guard let again = remake() else { return .failed(problem: "the configured secrets can't be read any more") }
-      return .changed(CredentialMaterial(provider: again.provider, seed: again.seed))
     }
   }
 

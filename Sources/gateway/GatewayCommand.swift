@@ -9,7 +9,7 @@ struct GatewayCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "gateway",
     abstract: "A reverse proxy that puts bearer tokens on requests and keeps them fresh.",
-    version: "gateway \(Version.text)", subcommands: [Serve.self, Check.self])
+    version: "gateway \(Version.text)", subcommands: [Serve.self, Check.self, Status.self, Refresh.self, Login.self])
 }
 
 struct ConfigurationOption: ParsableArguments {
@@ -17,7 +17,8 @@ struct ConfigurationOption: ParsableArguments {
   var config = "gateway.json"
 
   /// The configuration; or everything that is wrong with it on standard error, and the end of the process.
-  func load() throws -> GatewayConfiguration {
+  /// - Parameter quietly: leaves warnings to `serve` and `check`.
+  func load(quietly: Bool = false) throws -> GatewayConfiguration {
     let problems: [SettingsProblem]
     let loaded: GatewayConfiguration?
     switch ConfigurationLoader.load(
@@ -26,10 +27,12 @@ struct ConfigurationOption: ParsableArguments {
     case .success(let result): (loaded, problems) = (result.configuration, result.warnings)
     case .failure(let invalid): (loaded, problems) = (nil, invalid.problems)
     }
-    for line in ProblemReport.lines(problems, file: config) { StandardError.write(line: line) }
+    if loaded == nil || !quietly {
+      for line in ProblemReport.lines(problems, file: config) { StandardError.write(line: line) }
+    }
     if let loaded { return loaded }
     if let summary = ProblemReport.summary(problems) { StandardError.write(line: "\(config): \(summary)") }
-    throw ExitCode(1)
+    throw ExitCode(quietly ? 2 : 1)
   }
 }
 

@@ -9,6 +9,15 @@ struct AdminCredentials {
 
   init(_ plane: ControlPlane) { self.plane = plane }
 
+  /// `GET /api/credentials/NAME`: one of the list, and what its settings come to, for those who bring tokens.
+  func show(_ request: AdminRequest, _ responder: AdminResponder) {
+    guard let (manager, index) = find(request, responder) else { return }
+    let identity = manager.definition(credential: index).identityText
+    responder.send(
+      AdminAnswer(
+        status: 200, body: CredentialReport.object(manager.status(credential: index), identity: identity) + "\n"))
+  }
+
   /// `POST /api/credentials/NAME/refresh`: a new lease now, whatever the state. Whoever asks while a grant is in flight
   /// shares it. The answer comes when that is over, or with 202 when it takes too long.
   func refresh(_ request: AdminRequest, _ responder: AdminResponder) {

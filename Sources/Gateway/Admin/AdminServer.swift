@@ -31,6 +31,7 @@ final class AdminServer {
       AdminRoute(.get, "/readyz", isOpen: true) { [unowned plane] _ in CredentialReport.readiness(plane) },
       AdminRoute(.get, "/metrics", AdminMetrics(plane).scrape),
       AdminRoute(.get, "/api/credentials") { [unowned plane] _ in CredentialReport.list(plane) },
+      AdminRoute(.get, "/api/credentials/{name}", credentials.show),
       AdminRoute(.post, "/api/credentials/{name}/refresh", credentials.refresh),
       AdminRoute(.put, "/api/credentials/{name}/tokens", credentials.takeTokens),
     ]

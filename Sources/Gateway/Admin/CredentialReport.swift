@@ -13,13 +13,13 @@ enum CredentialReport {
     let all = manager.status
     let isReady = all.allSatisfy(\.isHealthy)
     let noticeable = all.filter { !$0.isHealthy || !$0.alarms.isEmpty || $0.failure != nil }
-    let list = noticeable.map(object).joined(separator: ",")
+    let list = noticeable.map { object($0) }.joined(separator: ",")
     return AdminAnswer(
       status: isReady ? 200 : 503, body: "{\"ready\":\(isReady),\"credentials\":[\(list)]}\n")
   }
 
   static func list(_ plane: ControlPlane) -> AdminAnswer {
-    let list = (plane.manager?.status ?? []).map(object).joined(separator: ",\n ")
+    let list = (plane.manager?.status ?? []).map { object($0) }.joined(separator: ",\n ")
     return AdminAnswer(status: 200, body: "{\(time("time", plane.now.wall)),\"credentials\":[\(list)]}\n")
   }
 
@@ -36,7 +36,9 @@ enum CredentialReport {
     return members
   }
 
-  private static func object(_ status: CredentialStatus) -> String {
+  /// One credential.
+  /// - Parameter identity: stands for its settings.
+  static func object(_ status: CredentialStatus, identity: String? = nil) -> String {
     var members = ["\"name\":\(ProblemResponse.quoted(status.name))", "\"state\":\"\(status.state.rawValue)\""]
     members.append("\"serving\":\(status.isServing)")
     if let failure = status.failure { members += reason(failure) }
@@ -51,6 +53,7 @@ enum CredentialReport {
     members.append("\"failed_grants\":\(status.failedGrants)")
     let alarms = status.alarms.map { "\"\($0.rawValue)\"" }.joined(separator: ",")
     members.append("\"alarms\":[\(alarms)]")
+    if let identity { members.append("\"identity\":\"\(identity)\"") }
     return "{\(members.joined(separator: ","))}"
   }
 }

@@ -14,9 +14,10 @@ final class SQLiteDatabase {
   private let path: String
 
   /// Opens a file that exists.
-  init(path: String) throws(StoreError) {
+  init(path: String, isReadOnly: Bool = false) throws(StoreError) {
     self.path = path
-    let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW
+    let access = isReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE
+    let flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW
     let code = unsafe sqlite3_open_v2(path, &handle, flags, nil)
     if code != SQLITE_OK { throw error(code) }
     // For somebody who looks at the file with another tool meanwhile.
