@@ -29,8 +29,17 @@ enum PythonPeer {
     return json
   }
 
+  /// Runs a script to its end, whatever that is; its outputs are kept in the directory.
+  static func run(
+    _ script: String, _ arguments: [String], in directory: TemporaryDirectory
+  ) async throws -> (exit: ChildExit, output: String, errors: String) {
+    let (process, _) = try spawn(script, arguments, directory, suffix: "-\(UInt32.random(in: .min ... .max))")
+    let exit = try await process.waitForExit(within: .seconds(120))
+    return (exit, process.output, process.errors)
+  }
+
   private static func spawn(
-    _ script: String, _ arguments: [String], _ directory: TemporaryDirectory
+    _ script: String, _ arguments: [String], _ directory: TemporaryDirectory, suffix: String = ""
   ) throws -> (process: ChildProcess, name: String) {
     guard let python = unsafe getenv("GATEWAY_TEST_PYTHON").map({ unsafe String(cString: $0) }), !python.isEmpty else {
       throw SpawnError(
@@ -40,7 +49,7 @@ enum PythonPeer {
     guard unsafe access(python, X_OK) == 0 else {
       throw SpawnError("GATEWAY_TEST_PYTHON=\(python) can't be run: run scripts/test, which makes it")
     }
-    let name = script.split(separator: "/").last.map(String.init) ?? script
+    let name = (script.split(separator: "/").last.map(String.init) ?? script) + suffix
     return (try ChildProcess(python, ["-B", try path(script)] + arguments, directory: directory, name: name), name)
   }
 

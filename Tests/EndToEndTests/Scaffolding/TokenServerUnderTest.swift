@@ -12,6 +12,8 @@ struct TokenServerUnderTest {
     var path: String
     var token: String
     var scope: String?
+    /// `refresh_token` or `authorization_code`.
+    var grant: String?
     var wasSpent: Bool
     /// `granted`, an error code or the fault; nil while it is being processed.
     var outcome: String?
@@ -57,7 +59,8 @@ struct TokenServerUnderTest {
     try await control("GET", "log")["calls"]?.elements?.map { call in
       Call(
         at: call["at"]?.double ?? 0, path: call["path"]?.text ?? "", token: call["token"]?.text ?? "",
-        scope: call["scope"]?.text, wasSpent: call["was_spent"]?.bool ?? true, outcome: call["outcome"]?.text,
+        scope: call["scope"]?.text, grant: call["grant"]?.text, wasSpent: call["was_spent"]?.bool ?? true,
+        outcome: call["outcome"]?.text,
         accessToken: call["access_token"]?.text)
     } ?? []
   }
@@ -90,6 +93,9 @@ struct TokenServerUnderTest {
 
   /// No access token that was given so far is taken any more; refresh tokens are.
   func endAccessTokens() async throws { try await control("POST", "revoke") }
+
+  /// Ends every refresh token, and the access tokens that came with them.
+  func endFamilies() async throws { try await control("POST", "end_families") }
 
   /// Another login's refresh token.
   func logIn() async throws -> String { try await control("POST", "login")["refresh_token"]?.text ?? "" }

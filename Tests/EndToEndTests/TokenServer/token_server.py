@@ -1,8 +1,9 @@
 """A real rotating OAuth2 server (django-oauth-toolkit) with an API behind it, for the end-to-end tests.
 
 /o/token/, /moved/token/   the toolkit's token endpoint, under two URLs
+/o/authorize/, /o/login/   its authorization endpoint and Django's login page, for authorize.py
 /api/...                   takes the access tokens that the toolkit takes, answers 401 otherwise
-/control/...               GET log; POST fail, hold, release, lifetime, login, revoke
+/control/...               GET log; POST fail, hold, release, lifetime, login, revoke, end_families
 
 Prints one line of JSON when it listens. Tokens and the client's secret begin with "made-up", so that tests find them
 where they must not be; in the log stands the start of their SHA-256 only.
@@ -33,6 +34,9 @@ options.add_argument("--grace", type=int, default=0, help="how long a rotated re
 options = options.parse_args()
 
 CLIENT_ID, CLIENT_SECRET = "gateway-test", "made-up-client-secret"
+PERSON, PASSWORD = "person", "made-up-password"
+LOGIN_PAGE = """<form method="post">{% csrf_token %}{{ form.as_p }}<input type="hidden" name="next" value="{{ next }}">
+<input type="submit" value="Log in"></form>"""
 
 
 def token(kind):
@@ -44,7 +48,31 @@ settings.configure(
     ALLOWED_HOSTS=["*"],
     USE_TZ=True,
     ROOT_URLCONF=__name__,
-    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "oauth2_provider"],
+    INSTALLED_APPS=[
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.sessions",
+        "oauth2_provider",
+    ],
+    MIDDLEWARE=[
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ],
+    TEMPLATES=[
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "OPTIONS": {
+                "context_processors": ["django.template.context_processors.request"],
+                "loaders": [
+                    ("django.template.loaders.locmem.Loader", {"registration/login.html": LOGIN_PAGE}),
+                    "django.template.loaders.app_directories.Loader",
+                ],
+            },
+        }
+    ],
+    LOGIN_URL="/o/login/",
+    PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
     DATABASES={
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
@@ -65,14 +93,16 @@ settings.configure(
 django.setup()
 
 from django.contrib.auth.models import User  # noqa: E402
+from django.contrib.auth.views import LoginView  # noqa: E402
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.http import JsonResponse  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 from django.utils import timezone  # noqa: E402
+from django.views.decorators.csrf import csrf_exempt  # noqa: E402
 from oauth2_provider.models import AccessToken, Application, RefreshToken  # noqa: E402
 from oauth2_provider.oauth2_backends import get_oauthlib_core  # noqa: E402
-from oauth2_provider.views import TokenView  # noqa: E402
+from oauth2_provider.views import AuthorizationView, TokenView  # noqa: E402
 
 
 class State:
@@ -109,6 +139,7 @@ def token_endpoint(environ, start_response):
         "at": time.monotonic(),
         "path": environ["PATH_INFO"],
         "token": digest(sent),
+        "grant": form.get("grant_type"),
         "scope": form.get("scope"),
         "was_spent": known.exists() and not known.filter(revoked__isnull=True).exists(),
         "outcome": None,
@@ -133,6 +164,7 @@ def token_endpoint(environ, start_response):
     return [content]
 
 
+@csrf_exempt
 def api(request):
     valid, checked = get_oauthlib_core().verify_request(request, scopes=[])
     field = request.headers.get("Authorization", "")
@@ -153,6 +185,7 @@ def log_in():
     return RefreshToken.objects.create(**owner, **family, token=token("refresh")).token
 
 
+@csrf_exempt
 def control(request, what):
     body = json.loads(request.body or "{}")
     if what == "log":
@@ -166,6 +199,9 @@ def control(request, what):
     elif what == "release":
         for gate in State.holds.values():
             gate.set()
+    elif what == "end_families":
+        for refresh_token in RefreshToken.objects.filter(revoked__isnull=True):
+            refresh_token.revoke()
     elif what == "login":
         return JsonResponse({"refresh_token": log_in()})
     elif what == "revoke":
@@ -176,6 +212,8 @@ def control(request, what):
 
 
 urlpatterns = [
+    path("o/authorize/", AuthorizationView.as_view()),
+    path("o/login/", LoginView.as_view()),
     re_path("^(?:o|moved)/token/$", TokenView.as_view()),
     re_path("^api/", api),
     path("control/<what>", control),
@@ -202,8 +240,8 @@ Application.objects.create(
     client_secret=CLIENT_SECRET if options.client == "confidential" else "",
     client_type=options.client,
     authorization_grant_type="authorization-code",
-    redirect_uris="http://127.0.0.1/callback",
-    user=User.objects.create_user("person"),
+    redirect_uris="http://127.0.0.1/callback https://app.example/callback",
+    user=User.objects.create_user(PERSON, password=PASSWORD),
 )
 seed = log_in()
 server = create_server(application, host="127.0.0.1", port=0, threads=16)
