@@ -92,7 +92,8 @@ final class ControlPlane {
     let manager = try CredentialManager(
       definitions: configuration.credentials.map { try $0.definition(tokenTimeout: configuration.timeouts.token) },
       ports: ManagerPorts(transport: transport, store: store, timers: timers, clock: clock, publisher: publisher),
-      owner: String(UInt64.random(in: .min ... .max), radix: 36), randomSeed: .random(in: .min ... .max)
+      owner: String(UInt64.random(in: .min ... .max), radix: 36), randomSeed: .random(in: .min ... .max),
+      tokenCallsPerHost: configuration.limits.tokenCallsPerHost
     ) { [logger, metrics] in
       metrics.credentials.note($1, of: $0)
       CredentialLog.write($1, of: $0, to: logger)

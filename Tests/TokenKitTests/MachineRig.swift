@@ -32,6 +32,10 @@ final class MachineRig {
   var withdrawals = 0
   var stops = 0
   var announced: UInt64?
+  /// Whether turns at the token host come at once.
+  var givesTurns = true
+  var turns: [(id: UInt64, priority: TurnPriority)] = []
+  var endedTurns: [UInt64] = []
   var releases = 0
   private var lastWant: UInt64 = 0
 
@@ -68,7 +72,10 @@ final class MachineRig {
       let next = queue.removeFirst()
       for action in machine.handle(next, at: now) {
         actions.append(action)
-        if let (operation, answer) = carryOut(action) {
+        if case .askTurn(let turn, let priority) = action {
+          turns.append((turn, priority))
+          if givesTurns { queue.append(.turn(turn)) }
+        } else if let (operation, answer) = carryOut(action) {
           if held.contains(operation) { waiting.append(answer) } else { queue.append(answer) }
         }
       }
@@ -99,6 +106,8 @@ final class MachineRig {
       reads += 1
       if broken.contains(.read) { return (.read, .reread(read: read, .failure(error))) }
       return (.read, .reread(read: read, .success(store.read(query))))
+    case .askTurn: break
+    case .endTurn(let turn): endedTurns.append(turn)
     case .abandon(let abandon):
       if !broken.contains(.abandon) { store.abandon(abandon, owner: machineOwner) }
     case .call(let attempt, let token):

@@ -123,7 +123,7 @@ import TokenKit
     let rig = Self.ready()
     let wants = (0..<5).map { _ in rig.want(above: 1, .rejected(route: 1)) }
     rig.fail(.transient, "http_429", retryAfter: .seconds(30))
-    #expect(wants.allSatisfy { rig.failure($0)?.reason == .tokenEndpointUnreachable })
+    #expect(wants.allSatisfy { rig.failure($0)?.reason == .rateLimited })
     let cold = rig.want()
     #expect(rig.generation(cold) == 1)
   }

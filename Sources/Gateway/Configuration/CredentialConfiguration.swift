@@ -20,6 +20,8 @@ package struct CredentialConfiguration: Sendable {
   package var refreshAt: Double
   /// Least time between two forced refreshes.
   package var minRefreshInterval: Duration
+  /// Token calls that the token host takes in a minute; nil: any number. Of a host's credentials the smallest counts.
+  package var maxPerMinute: Int?
   /// A lease's lifetime when neither the reply nor an earlier one says it.
   package var defaultLifetime: Duration
   /// A refresh token's lifetime when the reply does not say it; nil: unknown.
@@ -39,7 +41,8 @@ package struct CredentialConfiguration: Sendable {
   package init(
     name: String, providerID: String, provider: any TokenProvider, seed: Secret? = nil,
     header: String = "Authorization", scheme: String = "Bearer", extraFields: [(name: String, value: Secret)] = [],
-    refreshAt: Double = 0.8, minRefreshInterval: Duration = .seconds(10), defaultLifetime: Duration = .seconds(3600),
+    refreshAt: Double = 0.8, minRefreshInterval: Duration = .seconds(10), maxPerMinute: Int? = nil,
+    defaultLifetime: Duration = .seconds(3600),
     refreshTokenLifetime: Duration? = nil, rejectionStatuses: [UInt16] = [401], caFile: String? = nil,
     allowPlaintext: Bool = false, proxy: HTTPURL? = nil, remake: @escaping @Sendable () -> RemadeCredential? = { nil }
   ) {
@@ -52,6 +55,7 @@ package struct CredentialConfiguration: Sendable {
     self.extraFields = extraFields
     self.refreshAt = refreshAt
     self.minRefreshInterval = minRefreshInterval
+    self.maxPerMinute = maxPerMinute
     self.defaultLifetime = defaultLifetime
     self.refreshTokenLifetime = refreshTokenLifetime
     self.rejectionStatuses = rejectionStatuses

@@ -122,6 +122,7 @@ struct CredentialReading: Sendable {
     credential.refreshAt = settings.number("refresh_at", in: 0.1...0.95) ?? credential.refreshAt
     credential.minRefreshInterval =
       settings.duration("min_refresh_interval", in: .zero ... .seconds(86_400)) ?? credential.minRefreshInterval
+    credential.maxPerMinute = settings.integer("max_per_minute", in: 1...1_000_000)
     credential.defaultLifetime =
       settings.duration("default_lifetime", in: .seconds(1)...year) ?? credential.defaultLifetime
     credential.refreshTokenLifetime =

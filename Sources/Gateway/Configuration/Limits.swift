@@ -23,6 +23,8 @@ package struct Limits: Sendable, Equatable {
   package var upstreamConnections = 512
   /// How many of them are kept while nobody uses them; `null` in the file is `Int.max`.
   package var upstreamIdleConnections = Int.max
+  /// Token calls that one token host gets at the same time.
+  package var tokenCallsPerHost = 16
   /// Bytes a second that a body or a reader must make; 0 asks for nothing.
   package var minRate = 256
 
@@ -60,6 +62,8 @@ extension Limits {
       Key(
         name: "upstream_idle_connections", path: \.upstreamIdleConnections, kind: .count, bounds: 0...10_000_000,
         perRoute: true, nullable: true),
+      Key(
+        name: "token_calls_per_host", path: \.tokenCallsPerHost, kind: .count, bounds: 1...10_000, perRoute: false),
       Key(name: "min_rate", path: \.minRate, kind: .size, bounds: 0...(1 << 30), perRoute: false),
     ]
   }

@@ -18,7 +18,7 @@ extension CredentialConfiguration {
       name: name,
       material: CredentialMaterial(provider: provider, seed: seed), policy: policy,
       injection: injection,
-      transport: transportOptions(tokenTimeout: tokenTimeout),
+      transport: transportOptions(tokenTimeout: tokenTimeout), maxPerMinute: maxPerMinute,
       rejectionStatuses: rejectionStatuses.map(Int.init)
     ) {
       guard let again = remake() else { return .failed(problem: "the configured secrets can't be read any more") }

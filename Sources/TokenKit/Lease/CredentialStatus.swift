@@ -14,6 +14,8 @@ public struct CredentialStatus: Sendable, Equatable {
     case refreshing
     /// The last attempt failed; the next one has its time.
     case backingOff = "backing_off"
+    /// The token host's limits let the grant begin later only.
+    case rateLimited = "rate_limited"
     /// The store can't mark the grant, or another replica is at it.
     case waitingForStore = "waiting_for_store"
     /// A person must log in.

@@ -35,6 +35,10 @@ public enum LeaseEvent: Sendable {
   case replayRejected(route: UInt32)
   /// A route that was backing off saw another status.
   case routeRecovered(route: UInt32)
+  /// The answer to `askTurn`: the grant may begin.
+  case turn(UInt64)
+  /// `askTurn` waits: the host's limits let nothing begin before then.
+  case turnDelayed(UInt64, until: BootInstant)
   /// The answer to `begin`.
   case began(attempt: UInt64, Result<StoreBeginAnswer, StoreError>)
   /// All data loops know of the hold.
@@ -57,6 +61,10 @@ public enum LeaseEvent: Sendable {
 
 /// Something to be done.
 public enum LeaseAction: Sendable {
+  /// A turn at the token host is wanted, or wanted sooner than said before; answer with `turn`.
+  case askTurn(UInt64, TurnPriority)
+  /// That turn is over, or no longer wanted.
+  case endTurn(UInt64)
   /// Mark the grant in the store; answer with `began`.
   case begin(StoreBegin, attempt: UInt64)
   /// Tell the data loops that the access token is about to die; answer with `holdAcknowledged`.

@@ -5,7 +5,7 @@ extension LeaseStateMachine {
   mutating func start(_ cause: GrantCause, _ now: Moment) {
     attemptIDs += 1
     if cause == .rejected || cause == .admin { lastForced = now.boot }
-    begin(Attempt(id: attemptIDs, cause: cause), now)
+    queue(Attempt(id: attemptIDs, cause: cause))
   }
 
   /// Marks the grant in the store. Grants that spend nothing need no mark; in a shared store they take the lock all the
@@ -185,7 +185,8 @@ extension LeaseStateMachine {
       wait = left > .zero ? min(usual, max(left, policy.backoffFloor)) : usual
     }
     let until = now.boot + wait
-    let failure = LeaseFailure(.tokenEndpointUnreachable, code: error.code, until: until)
+    let isTold = error.kind == .transient && error.retryAfter != nil
+    let failure = LeaseFailure(isTold ? .rateLimited : .tokenEndpointUnreachable, code: error.code, until: until)
     actions.append(.note(.grantFailed(kind: error.kind, code: error.code, retryIn: wait)))
     let isPatient = isFirst && error.retryAfter == nil
     state = .backingOff(

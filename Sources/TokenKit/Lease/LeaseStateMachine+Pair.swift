@@ -235,7 +235,7 @@ extension LeaseStateMachine {
   mutating func applyLogin(_ now: Moment) {
     guard let reply = login else { return }
     switch state {
-    case .resting, .backingOff, .needsLogin, .misconfigured, .unsaved, .blocked, .rereading(.fresh),
+    case .resting, .queued, .backingOff, .needsLogin, .misconfigured, .unsaved, .blocked, .rereading(.fresh),
       .rereading(.superseded):
       break
     case .loading, .beginning, .announcing, .calling, .rereading(.verdict), .rereading(.conflict), .saving, .stopped:

@@ -47,7 +47,7 @@ extension LeaseStateMachine {
     case .misconfigured(_, let until):
       consider(until)
       if hasAdmin { consider(spacedAt) }
-    case .loading, .beginning, .calling, .rereading, .stopped: break
+    case .loading, .queued, .beginning, .calling, .rereading, .stopped: break
     }
     return next
   }

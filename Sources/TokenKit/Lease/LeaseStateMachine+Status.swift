@@ -12,6 +12,11 @@ extension LeaseStateMachine {
     case .resting:
       state = serving ? .ready : .idle
       next = terms.usesRefreshToken || isUsed ? refreshDue : nil
+    case .queued(_, nil): state = .refreshing
+    case .queued(_, let until?):
+      state = .rateLimited
+      next = until
+      if !serving { failure = failure ?? LeaseFailure(.rateLimited, until: until) }
     case .beginning, .announcing, .calling, .rereading, .saving: state = .refreshing
     case .blocked(_, let retryAt, let byReplica):
       state = .waitingForStore

@@ -141,7 +141,7 @@ extension LeaseStateMachine {
     }
     switch state {
     case .rereading(let reread): conclude(reread, try? result.get(), now)
-    case .resting, .backingOff, .needsLogin, .misconfigured, .blocked:
+    case .resting, .queued, .backingOff, .needsLogin, .misconfigured, .blocked:
       if case .success(let record) = result { consider(record, now) }
     case .loading, .beginning, .announcing, .calling, .saving, .unsaved, .stopped: break
     }
@@ -247,6 +247,8 @@ extension LeaseStateMachine {
     guard let new = newTerms else { return }
     switch state {
     case .resting, .backingOff, .needsLogin, .misconfigured, .rereading(.fresh), .rereading(.superseded): break
+    // What waits for its turn is decided anew, maybe at another host.
+    case .queued: state = .resting
     case .loading, .beginning, .blocked, .announcing, .calling, .rereading(.verdict), .rereading(.conflict), .saving,
       .unsaved, .stopped:
       return

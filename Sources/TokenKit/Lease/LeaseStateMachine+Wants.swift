@@ -39,11 +39,17 @@ extension LeaseStateMachine {
     failWaiters(failure) { $0.want.cause == .admin }
   }
 
+  /// Whether a refresh that a 401 has forced waits for something.
+  private var isForcing: Bool {
+    switch state {
+    case .blocked(let attempt, _, _), .queued(let attempt, _): attempt.cause == .rejected
+    default: false
+    }
+  }
+
   private mutating func failWaiters(_ failure: LeaseFailure, where isMeant: (Waiter) -> Bool) {
     for waiter in waiters where isMeant(waiter) {
-      if case .rejected(let route) = waiter.want.cause, case .blocked(let attempt, _, _) = state,
-        attempt.cause == .rejected
-      {
+      if case .rejected(let route) = waiter.want.cause, isForcing {
         unreplayed.insert(route)
         unreplayedGeneration = nil
       }
@@ -135,7 +141,7 @@ extension LeaseStateMachine {
   /// Stops if nothing is in flight or unsaved.
   mutating func stopWhereverPossible(_ now: Moment) {
     switch state {
-    case .loading, .resting, .backingOff, .needsLogin, .misconfigured, .blocked, .rereading(.fresh),
+    case .loading, .resting, .queued, .backingOff, .needsLogin, .misconfigured, .blocked, .rereading(.fresh),
       .rereading(.superseded):
       becomeStopped()
     case .announcing:

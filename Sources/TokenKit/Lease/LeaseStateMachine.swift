@@ -10,11 +10,14 @@ public struct LeaseStateMachine: Sendable {
   enum State {
     /// Its row is being read → resting, backingOff (a mark was found), needsLogin.
     case loading
-    /// Nothing is in flight → beginning, calling (grants that spend nothing), saving (a store that fell behind).
+    /// Nothing is in flight → queued, saving (a store that fell behind).
     case resting
+    /// A grant waits for its turn at the token host, and has touched nothing yet → beginning, calling (grants that spend
+    /// nothing), resting (another replica was faster). `until`: the host's limits let nothing begin before.
+    case queued(Attempt, until: BootInstant?)
     /// The store was asked for the mark → announcing, calling, blocked, rereading, resting (another replica was faster).
     case beginning(Attempt)
-    /// The mark couldn't be written, or another replica is at it → beginning, calling (own store, lease over).
+    /// The mark couldn't be written, or another replica is at it → queued.
     case blocked(Attempt, retryAt: BootInstant, byReplica: Bool)
     /// The data loops are told that the access token will die → calling.
     case announcing(Attempt, until: BootInstant)
@@ -40,6 +43,8 @@ public struct LeaseStateMachine: Sendable {
   struct Attempt {
     var id: UInt64
     var cause: GrantCause
+    /// The mark could not be written, and the lease is over.
+    var skipsMark = false
   }
 
   /// Why the row is read.
@@ -130,6 +135,12 @@ public struct LeaseStateMachine: Sendable {
   /// When changed secrets last brought a retry forward.
   var lastHurried: BootInstant?
   var attemptIDs: UInt64 = 0
+  /// The turn at the token host that was asked for and has not been given back.
+  var turn: UInt64?
+  var turns: UInt64 = 0
+  /// Whether that turn was asked for as an urgent one, and whether it should be.
+  var isTurnUrgent = false
+  var isTurnWanted = false
   var attempts: UInt64 = 0
   var failedAttempts: UInt64 = 0
   var lastSuccess: WallTime?
@@ -164,7 +175,7 @@ public struct LeaseStateMachine: Sendable {
   /// Whether a grant or its write is under way.
   public var isBusy: Bool {
     switch state {
-    case .loading, .resting, .backingOff, .needsLogin, .misconfigured, .stopped: false
+    case .loading, .resting, .queued, .backingOff, .needsLogin, .misconfigured, .stopped: false
     case .beginning, .blocked, .announcing, .calling, .rereading, .saving, .unsaved: true
     }
   }
@@ -190,6 +201,8 @@ public struct LeaseStateMachine: Sendable {
       }
     case .replayRejected(let route): replayRejected(route, now)
     case .routeRecovered(let route): routes[route] = nil
+    case .turn(let id): turnCame(id, now)
+    case .turnDelayed(let id, let until): turnDelayed(id, until: until)
     case .began(let attempt, let result): began(attempt, result, now)
     case .holdAcknowledged(let id):
       if case .announcing(let attempt, _) = state, attempt.id == id { call(attempt, now) }
@@ -203,6 +216,7 @@ public struct LeaseStateMachine: Sendable {
     case .shutdown: isStopping = true
     }
     settle(now)
+    keepTurn(now)
     updateAlarms(now)
     defer { actions = [] }
     return actions
@@ -216,6 +230,7 @@ public struct LeaseStateMachine: Sendable {
     answerSatisfied(now)
     switch state {
     case .resting: considerGrant(now)
+    case .queued(_, let until): failWherePatienceEnds(until, now)
     case .backingOff(let wait) where now.boot >= wait.until:
       // Whoever asks before the timer has noticed waits for the new attempt instead of sharing the old failure.
       state = .resting
@@ -226,9 +241,10 @@ public struct LeaseStateMachine: Sendable {
     case .needsLogin(let failure, _), .misconfigured(let failure, _):
       failAll(failure, exceptAdmin: true)
       grantForAdmin(now)
-    case .blocked(let attempt, let retryAt, byReplica: false):
+    case .blocked(var attempt, let retryAt, byReplica: false):
       if mayGoUnmarked(now) {
-        callUnmarked(attempt, now)
+        attempt.skipsMark = true
+        queue(attempt)
       } else {
         failAll(LeaseFailure(.storeUnavailable, until: retryAt))
       }
@@ -245,7 +261,7 @@ public struct LeaseStateMachine: Sendable {
     case .resting:
       if let at = rewriteAt, now.boot >= at { rewrite(now) }
     case .blocked(let attempt, let retryAt, let byReplica):
-      if now.boot >= retryAt, byReplica || !mayGoUnmarked(now) { begin(attempt, now) }
+      if now.boot >= retryAt, byReplica || !mayGoUnmarked(now) { queue(attempt) }
     case .announcing(let attempt, let until):
       if now.boot >= until { call(attempt, now) }
     case .saving(var pair):
@@ -272,7 +288,7 @@ public struct LeaseStateMachine: Sendable {
         actions.append(.rereadSecrets)
         read()
       }
-    case .loading, .beginning, .calling, .rereading, .stopped: break
+    case .loading, .queued, .beginning, .calling, .rereading, .stopped: break
     }
   }
 }

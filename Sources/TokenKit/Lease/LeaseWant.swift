@@ -33,6 +33,8 @@ public struct LeaseFailure: Error, Sendable, Equatable {
   public enum Reason: String, Sendable, CaseIterable {
     /// The token endpoint didn't answer, or refused for now.
     case tokenEndpointUnreachable = "token_endpoint_unreachable"
+    /// The token host's limits, or its Retry-After, let no call begin yet.
+    case rateLimited = "rate_limited"
     /// A person must log in.
     case needsLogin = "needs_login"
     /// The credential's configuration is wrong.

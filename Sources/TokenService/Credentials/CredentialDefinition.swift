@@ -40,6 +40,8 @@ package struct CredentialDefinition: Sendable {
   package var injection: InjectionRules
   /// How grants are sent.
   package var transport: GrantTransportOptions
+  /// How many calls a minute the token host takes (`max_per_minute`); the smallest of a host's credentials counts.
+  package var maxPerMinute: Int?
   /// Upstream statuses that mean "this token is not good" (`rejection_status`).
   package var rejectionStatuses: [Int]
 
@@ -47,7 +49,7 @@ package struct CredentialDefinition: Sendable {
   package init(
     name: String, material: CredentialMaterial, policy: RefreshPolicy = RefreshPolicy(),
     injection: InjectionRules = .bearer, transport: GrantTransportOptions = GrantTransportOptions(),
-    rejectionStatuses: [Int] = [401], reread: @escaping @Sendable () -> MaterialReread = { .unchanged }
+    maxPerMinute: Int? = nil, rejectionStatuses: [Int] = [401], reread: @escaping @Sendable () -> MaterialReread = { .unchanged }
   ) {
     self.name = name
     self.material = material
@@ -55,6 +57,7 @@ package struct CredentialDefinition: Sendable {
     self.policy = policy
     self.injection = injection
     self.transport = transport
+    self.maxPerMinute = maxPerMinute
     self.rejectionStatuses = rejectionStatuses
   }
 

@@ -19,22 +19,38 @@ extension CredentialManager {
 
   private func keepTimer(of entry: Entry) {
     let deadline = entry.machine.nextWakeUp
-    guard deadline != entry.timer?.deadline else { return }
-    if let timer = entry.timer {
-      ports.timers.cancel(timer.name)
-      entry.timer = nil
-    }
-    guard let deadline else { return }
-    let name = ports.timers.schedule(at: deadline) { [weak self, weak entry] in
-      guard let self, let entry else { return }
-      entry.timer = nil
-      feed(.wakeUp, to: entry)
-    }
-    entry.timer = (name, deadline)
+    guard deadline != deadlines.deadline(of: entry.index) else { return }
+    deadlines.set(entry.index, deadline)
+    armTimer()
   }
+
+  private func armTimer() {
+    if isWaking || deadlines.first == timer?.at { return }
+    if let timer { ports.timers.cancel(timer.name) }
+    timer = deadlines.first.map { deadline in
+      let name = ports.timers.schedule(at: deadline) { [weak self] in self?.wakeDue() }
+      return (name, deadline)
+    }
+  }
+
+  /// Wakes those whose time has come. Each once, and not too many at a time: the loop has more to do.
+  private func wakeDue() {
+    timer = nil
+    let now = ports.clock.now.boot
+    var due: [Int] = []
+    while due.count < Self.wokenPerTurn, let index = deadlines.popDue(at: now) { due.append(index) }
+    isWaking = true
+    for index in due { feed(.wakeUp, to: entries[index]) }
+    isWaking = false
+    armTimer()
+  }
+
+  private static var wokenPerTurn: Int { 256 }
 
   private func carryOut(_ action: LeaseAction, for entry: Entry) {
     switch action {
+    case .askTurn(let turn, let priority): askTurn(turn, priority, for: entry)
+    case .endTurn(let turn): endTurn(turn, for: entry)
     case .begin(let begin, let attempt):
       ports.store.begin(begin) { [weak self, weak entry] result in
         guard let self, let entry else { return }
@@ -87,6 +103,7 @@ extension CredentialManager {
   /// Makes a grant request and sends it. Whatever happens, exactly one `answered` follows.
   private func call(_ attempt: UInt64, _ refreshToken: Secret?, for entry: Entry) {
     let provider = entry.definition.material.provider
+    entry.turnHost?.queue.sent(entry.index)
     let sent = ports.clock.now
     let context = GrantContext(refreshToken: refreshToken, now: sent.wall)
     let request: GrantRequest
@@ -103,6 +120,9 @@ extension CredentialManager {
       switch result {
       case .success(let response):
         outcome = Self.read(response, provider, context, sent: sent, received: ports.clock.now)
+        if case .success = outcome { note(response, isToken: true, of: entry) } else {
+          note(response, isToken: false, of: entry)
+        }
       case .failure(let failure):
         let unsent: GrantError.Kind = failure.isMisconfigured ? .misconfigured : .transient
         outcome = .failure(GrantError(failure.mayHaveBeenSent ? .unanswered : unsent, failure.code))

@@ -52,7 +52,12 @@ package final class CredentialManager {
     let index: Int
     var definition: CredentialDefinition
     var machine: LeaseStateMachine
-    var timer: (name: ManagerTimer, deadline: BootInstant)?
+    /// Where its token calls go.
+    var host: Host
+    /// The turn that the machine has asked for, and where; whether it has come.
+    var turn: UInt64?
+    var turnHost: Host?
+    var hasTurn = false
     var answers: [UInt64: (LeaseAnswer) -> Void] = [:]
     /// Who waits for a login's pair to be taken, and for one that was taken to be published.
     var logins: (pending: [(LoginOutcome) -> Void], taken: [(LoginOutcome) -> Void]) = ([], [])
@@ -60,9 +65,10 @@ package final class CredentialManager {
     var isHandling = false
     var isStopped = false
 
-    init(index: Int, definition: CredentialDefinition, machine: LeaseStateMachine) {
+    init(index: Int, definition: CredentialDefinition, host: Host, machine: LeaseStateMachine) {
       self.index = index
       self.definition = definition
+      self.host = host
       self.machine = machine
     }
   }
@@ -72,6 +78,11 @@ package final class CredentialManager {
   let fingerprinter: Fingerprinter
   private let onEvent: (_ credential: String, CredentialEvent) -> Void
   var entries: [Entry] = []
+  var hosts: Hosts
+  var deadlines: DeadlineQueue
+  /// For the first of the deadlines.
+  var isWaking = false
+  var timer: (name: ManagerTimer, at: BootInstant)?
   private var lastWant: UInt64 = 0
   private var stopped: (() -> Void)?
 
@@ -79,16 +90,19 @@ package final class CredentialManager {
   /// - Parameters:
   ///   - owner: names this process in the store's marks; random per process.
   ///   - randomSeed: all jitter comes from it.
+  ///   - tokenCallsPerHost: how many token calls one host gets at the same time (`limits.token_calls_per_host`).
   ///   - onEvent: what the log is told; never holds a secret.
   package init(
     definitions: [CredentialDefinition], ports: ManagerPorts, owner: String, randomSeed: UInt64,
-    fingerprinter: Fingerprinter = .sha256,
+    tokenCallsPerHost: Int = 16, fingerprinter: Fingerprinter = .sha256,
     onEvent: @escaping (_ credential: String, CredentialEvent) -> Void
   ) throws(CredentialManagerError) {
     self.ports = ports
     self.owner = owner
     self.fingerprinter = fingerprinter
     self.onEvent = onEvent
+    hosts = Hosts(parallel: tokenCallsPerHost)
+    deadlines = DeadlineQueue(count: definitions.count)
     var random = RandomSource(seed: randomSeed)
     var seeds: [Fingerprint: String] = [:]
     for (index, definition) in definitions.enumerated() {
@@ -98,9 +112,11 @@ package final class CredentialManager {
         if let other = seeds[seed] { throw .sharedSeed([other, definition.name]) }
         seeds[seed] = definition.name
       }
+      let host = hosts.host(of: definition.material.provider.traits)
+      host.add(definition.maxPerMinute)
       entries.append(
         Entry(
-          index: index, definition: definition,
+          index: index, definition: definition, host: host,
           machine: LeaseStateMachine(terms: terms, randomSeed: random.next())))
     }
   }
@@ -133,6 +149,7 @@ package final class CredentialManager {
           completion(.failure(StoreError(.unreadable, "the store answered with another number of rows")))
           return
         }
+        rememberCalls(records)
         for (entry, record) in zip(entries, records) { feed(.loaded(record), to: entry) }
         completion(.success(()))
       }
@@ -192,6 +209,9 @@ package final class CredentialManager {
   package func update(credential: Int, _ definition: CredentialDefinition) throws(CredentialManagerError) {
     let entry = entries[credential]
     let terms = try newTerms(of: definition, for: entry)
+    entry.host.remove(entry.definition.maxPerMinute)
+    entry.host = hosts.host(of: definition.material.provider.traits)
+    entry.host.add(definition.maxPerMinute)
     entry.definition = definition
     feed(.termsChanged(terms), to: entry)
   }
