@@ -40,7 +40,7 @@ enum ConfigurationTarget {
     for problem in problems {
       guard let position = problem.position else {
         let top = problem.path.prefix { $0 != "." && $0 != "[" }
-        require(document?.positions[String(top)] == nil, "\(problem.path) has no place")
+        require(document?.position(of: String(top)) == nil, "\(problem.path) has no place")
         require(document != nil, "an error in the text without a place")
         continue
       }

@@ -1,4 +1,5 @@
 // Gives back the pages that only the start of the process needed.
+internal import CLinux
 internal import Glibc
 
 package enum ProcessMemory {
@@ -14,6 +15,9 @@ package enum ProcessMemory {
       unsafe madvise(start, mapping.count, MADV_DONTNEED)
     }
   }
+
+  /// Gives the memory that is free again back to the system, such as what reading a large configuration took.
+  package static func trim() { _ = malloc_trim(0) }
 
   /// The executable mappings of files, of which no page was changed.
   private static func mappings() -> [Range<UInt>] {

@@ -11,6 +11,7 @@ final class ControlPlane {
 
   let loop: EventLoop
   let logger: Logger
+  /// Without its credentials once the manager has them.
   private let configuration: GatewayConfiguration
   private let plan: DataPlanePlan
   private let mailboxes: [Mailbox<WorkerMessage>]
@@ -57,7 +58,7 @@ final class ControlPlane {
     metrics = MetricsControl(
       loop, plan, credentials: configuration.credentials.map(\.name), leases: leases, mailboxes: mailboxes)
     listeningWorkers = mailboxes.count
-    publisher = LoopPublisher(mailboxes)
+    publisher = LoopPublisher(mailboxes, routed: plan.credentials)
     timers = ControlTimers(loop)
     let resolver = try Resolver(loop)
     self.resolver = resolver
@@ -90,7 +91,9 @@ final class ControlPlane {
     let store = try openStore()
     self.store = store
     let manager = try CredentialManager(
-      definitions: configuration.credentials.map { try $0.definition(tokenTimeout: configuration.timeouts.token) },
+      definitions: configuration.credentials.map {
+        try $0.definition(tokenTimeout: configuration.timeouts.token, among: configuration.credentials.count)
+      },
       ports: ManagerPorts(transport: transport, store: store, timers: timers, clock: clock, publisher: publisher),
       owner: String(UInt64.random(in: .min ... .max), radix: 36), randomSeed: .random(in: .min ... .max),
       tokenCallsPerHost: configuration.limits.tokenCallsPerHost
@@ -99,11 +102,14 @@ final class ControlPlane {
       CredentialLog.write($1, of: $0, to: logger)
     }
     self.manager = manager
+    configuration.forgetCredentials()
     manager.start { [unowned self] result in
       if phase != .starting { return }
       switch result {
       case .success:
         phase = .serving
+        // When what the start has taken is free again.
+        _ = timers.schedule(at: clock.now.boot + .seconds(1)) { ProcessMemory.trim() }
         watchNames()
         ready()
       case .failure(let error): fail("the store can't be read: \(error.message)")

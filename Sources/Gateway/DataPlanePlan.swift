@@ -40,6 +40,9 @@ struct DataPlanePlan: Sendable {
     listeners = configuration.listeners.enumerated().map { Self.listener($0, $1, configuration) }
   }
 
+  /// The credentials that its routes use.
+  var credentials: Set<Int> { Set(plans.compactMap(\.credential)) }
+
   /// What connections must have in common to be shared by routes.
   private struct PoolKey: Hashable {
     var origin: UpstreamOrigin

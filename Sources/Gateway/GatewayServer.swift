@@ -10,10 +10,9 @@ package enum GatewayServer {
   package static func run(_ configuration: GatewayConfiguration) throws(StartFailure) {
     Process.ignoreBrokenPipes()
     Process.forbidDumps()
-    var logger = Logger(label: "gateway") { [configuration] label in
-      LineLogHandler(label: label, level: configuration.log.level, format: configuration.log.format)
-    }
-    logger.logLevel = configuration.log.level
+    let log = configuration.log
+    var logger = Logger(label: "gateway") { LineLogHandler(label: $0, level: log.level, format: log.format) }
+    logger.logLevel = log.level
     do {
       try serve(configuration, logger)
     } catch let failure as StartFailure {
@@ -42,8 +41,9 @@ package enum GatewayServer {
         "fewer callers than limits.connections, for want of descriptors",
         metadata: ["descriptors": "\(descriptors)", "connections": "\(connections)"])
     }
-    let leases = SharedLeaseState(credentials: configuration.credentials.count, parked: configuration.limits.parked)
-    let contexts = contexts(configuration, connections, leases, mailboxes, control, accessLog)
+    let leases = SharedLeaseState(
+      credentials: configuration.credentials.count, routed: plan.credentials, parked: configuration.limits.parked)
+    let contexts = try contexts(configuration, connections, leases, mailboxes, control, accessLog)
     var threads: [LoopThread.Handle] = []
     let loop = try EventLoop()
     var startError: (any Error)?
@@ -124,14 +124,14 @@ package enum GatewayServer {
     _ configuration: GatewayConfiguration, _ connections: Int, _ leases: SharedLeaseState,
     _ mailboxes: [Mailbox<WorkerMessage>],
     _ control: Mailbox<ControlMessage>, _ accessLog: AccessLogFile?
-  ) -> [WorkerContext] {
+  ) throws(TLSError) -> [WorkerContext] {
     let forwarding = Forwarding(sendsVia: configuration.via, trustedProxies: configuration.trustedProxies)
     let memory = ReplayMemory(limit: configuration.limits.replayMemory)
     let loads = mailboxes.map { _ in WorkerLoad() }
     let places = ProcessLimit(connections)
-    return mailboxes.indices.map { index in
+    return try mailboxes.indices.map { index throws(TLSError) in
       WorkerContext(
-        index: index, configuration: configuration, forwarding: forwarding,
+        index: index, plan: try DataPlanePlan(configuration), credentials: leases.count, log: configuration.log, forwarding: forwarding,
         leases: leases,
         connections: places, replayMemory: memory, loads: loads,
         mailboxes: mailboxes, control: control, accessLog: accessLog)

@@ -53,7 +53,11 @@ final class WorkerLoad: Sendable {
 /// What every data loop needs from outside; immutable.
 struct WorkerContext: Sendable {
   let index: Int
-  let configuration: GatewayConfiguration
+  /// The loop's own copy.
+  let plan: DataPlanePlan
+  /// How many there are.
+  let credentials: Int
+  let log: LogConfiguration
   let forwarding: Forwarding
   let leases: SharedLeaseState
   /// Downstream connections.
@@ -106,21 +110,20 @@ final class Worker {
 
   init(_ context: WorkerContext) throws {
     self.context = context
-    let plan = try DataPlanePlan(context.configuration)
-    self.plan = plan
-    counters = LoopCounters(CounterLayout(plan, credentials: context.configuration.credentials.count))
+    plan = context.plan
+    counters = LoopCounters(CounterLayout(plan, credentials: context.credentials))
     forwarding = Forwarding(copying: context.forwarding)
     let loop = try EventLoop()
     self.loop = loop
     replay = ReplayBudget(context.replayMemory)
     let control = context.control
     let index = context.index
-    leases = LeaseCache(loop, credentials: context.configuration.credentials.count, context.leases) {
+    leases = LeaseCache(loop, credentials: (plan.credentials.max() ?? -1) + 1, context.leases) {
       control.send(.lease($1, credential: $0, worker: index))
     }
     idPrefix = Array("\(String(UInt64.random(in: .min ... .max), radix: 16))-".utf8)
     let lines = AccessLogLine(
-      context.configuration.log, listeners: plan.listeners, routes: plan.plans, idPrefix: idPrefix)
+      context.log, listeners: plan.listeners, routes: plan.plans, idPrefix: idPrefix)
     accessLog = context.accessLog.map {
       AccessLog(loop, $0, lines) { control.send(.accessLogDropped(lines: $0, reason: $1)) }
     }

@@ -41,20 +41,21 @@ public struct HTTPURL: Sendable, Hashable {
     }
     let isTLS: Bool
     let rest: Substring
-    if text.lowercased().hasPrefix("https://") {
+    // On bytes, here and below: a configuration may have a hundred thousand of them.
+    if begins(text, "https://") {
       isTLS = true
-      rest = text.dropFirst(8)
-    } else if text.lowercased().hasPrefix("http://") {
+      rest = Substring(text.utf8.dropFirst(8))
+    } else if begins(text, "http://") {
       isTLS = false
-      rest = text.dropFirst(7)
+      rest = Substring(text.utf8.dropFirst(7))
     } else {
       return fail("must start with https:// or http://")
     }
-    if rest.contains("#") { return fail("must not have a fragment") }
-    let authority = rest.prefix { $0 != "/" && $0 != "?" }
-    var pathAndQuery = String(rest.dropFirst(authority.count))
-    if !pathAndQuery.hasPrefix("/") { pathAndQuery = "/" + pathAndQuery }
-    if authority.contains("@") { return fail("must not have a user name or password in it") }
+    if rest.utf8.contains(UInt8(ascii: "#")) { return fail("must not have a fragment") }
+    let authority = Substring(rest.utf8.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") })
+    var pathAndQuery = String(rest[authority.endIndex...])
+    if pathAndQuery.utf8.first != UInt8(ascii: "/") { pathAndQuery = "/" + pathAndQuery }
+    if authority.utf8.contains(UInt8(ascii: "@")) { return fail("must not have a user name or password in it") }
 
     var host: Substring
     var portText: Substring?
@@ -73,8 +74,8 @@ public struct HTTPURL: Sendable, Hashable {
         return fail("has a malformed IPv6 address")
       }
     } else {
-      host = authority.prefix { $0 != ":" }
-      let after = authority.dropFirst(host.count)
+      host = Substring(authority.utf8.prefix { $0 != UInt8(ascii: ":") })
+      let after = authority[host.endIndex...]
       if !after.isEmpty { portText = after.dropFirst() }
       guard host.allSatisfy({ $0.isLetter || $0.isNumber || $0 == "-" || $0 == "." || $0 == "_" }) else {
         return fail("has a malformed host")
@@ -89,5 +90,10 @@ public struct HTTPURL: Sendable, Hashable {
       port = number
     }
     return .success(HTTPURL(isTLS: isTLS, host: host.lowercased(), port: port, pathAndQuery: pathAndQuery))
+  }
+
+  /// Whether a text begins with this scheme, in either case.
+  private static func begins(_ text: String, _ scheme: String) -> Bool {
+    text.utf8.prefix(scheme.utf8.count).elementsEqual(scheme.utf8) { ($0 | 0x20) == ($1 | 0x20) }
   }
 }

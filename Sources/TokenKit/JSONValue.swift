@@ -1,7 +1,7 @@
 // A JSON document as a value, for configuration. TokenKit decodes nothing itself: the gateway fills it.
 
 /// Any JSON value.
-public indirect enum JSONValue: Sendable, Equatable {
+public enum JSONValue: Sendable, Equatable {
   /// `null`
   case null
   /// `true` or `false`

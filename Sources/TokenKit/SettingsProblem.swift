@@ -72,12 +72,23 @@ public enum SettingsPath {
 
 /// Collects what is wrong while a configuration is read. One per file; confined to the thread that reads.
 public final class SettingsProblems {
-  /// In the order found.
+  /// So many warnings of one wording say enough: the last one speaks for those that follow.
+  private static let likeWarnings = 100
+
+  /// In the order found; all errors.
   public private(set) var all: [SettingsProblem] = []
+  private var warnings: [String: Int] = [:]
 
   /// Nothing wrong yet.
   public init() {}
 
   /// Adds a problem.
-  public func add(_ problem: SettingsProblem) { all.append(problem) }
+  public func add(_ problem: SettingsProblem) {
+    guard problem.severity == .warning else { return all.append(problem) }
+    let count = warnings[problem.message, default: 0] + 1
+    warnings[problem.message] = count
+    if count <= Self.likeWarnings { all.append(problem) }
+    guard count == Self.likeWarnings else { return }
+    all[all.count - 1].message += " (and so may be others: this is shown \(Self.likeWarnings) times at most)"
+  }
 }

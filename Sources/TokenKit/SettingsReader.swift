@@ -15,7 +15,7 @@ public final class SettingsReader {
   public let problems: SettingsProblems
   let secrets: any SecretSource
   private var members: [String: JSONValue]
-  private var known: [String] = []
+  private var known: Set<String> = []
 
   /// A reader over the members of one object.
   public init(path: String, members: [String: JSONValue], problems: SettingsProblems, secrets: any SecretSource) {
@@ -49,7 +49,7 @@ public final class SettingsReader {
 
   /// The raw value of a key, nil when absent. `null` is a value.
   public func value(_ key: String) -> JSONValue? {
-    if !known.contains(key) { known.append(key) }
+    known.insert(key)
     return members[key]
   }
 
@@ -220,8 +220,11 @@ public final class SettingsReader {
 
   /// Reports every key that was not asked for.
   public func finish() {
-    for key in keys where !known.contains(key) {
-      let nearest = EditDistance.nearest(to: key, among: known).map { "; did you mean \"\($0)\"?" } ?? ""
+    let unknown = members.keys.filter { !known.contains($0) }
+    if unknown.isEmpty { return }
+    let names = known.sorted()
+    for key in unknown.sorted() {
+      let nearest = EditDistance.nearest(to: key, among: names).map { "; did you mean \"\($0)\"?" } ?? ""
       reject(key, "unknown key\(nearest)")
     }
   }

@@ -3,6 +3,7 @@
 // The system's declarations stay with Swift's own module, for which they are named first; else a file that imports only
 // Glibc would lose those that another module has included.
 #if __has_include(<SwiftGlibc.h>)
+#include <malloc.h>
 #include <SwiftGlibc.h>
 #endif
 #include <errno.h>

@@ -15,7 +15,7 @@ package struct InvalidConfiguration: Error, Sendable {
 }
 
 package enum ConfigurationLoader {
-  private static let largestFile = 4 << 20
+  private static let largestFile = 512 << 20
 
   /// Reads a file. Relative paths in it count from its own directory. Blocking.
   /// - Parameter environment: for `{"env": …}`.
@@ -52,10 +52,11 @@ package enum ConfigurationLoader {
     let reader = ConfigurationReader(
       directory: directory, registry: registry, environment: environment, problems: problems)
     let configuration = reader.read(members)
+    let places = problems.all.isEmpty ? nil : document.places(of: problems.all.map(\.path))
     let all = ProblemReport.sorted(
       problems.all.map { problem in
         var problem = problem
-        if problem.position == nil { problem.position = document.position(of: problem.path) }
+        if problem.position == nil { problem.position = places?.position(of: problem.path) }
         return problem
       })
     if all.contains(where: { $0.severity == .error }) { return .failure(InvalidConfiguration(problems: all)) }

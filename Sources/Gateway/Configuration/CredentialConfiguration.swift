@@ -34,6 +34,8 @@ package struct CredentialConfiguration: Sendable {
   package var allowPlaintext: Bool
   /// Proxy for token calls; nil: none.
   package var proxy: HTTPURL?
+  /// Whether any of its secrets is in a file: others never change while the process lives.
+  package var readsFiles: Bool
   /// Reads the credential's secrets anew (files may have changed, after `misconfigured`); nil when one can't be read
   /// or no longer passes. Blocks on file reads: not for a data loop.
   package var remake: @Sendable () -> RemadeCredential?
@@ -44,7 +46,8 @@ package struct CredentialConfiguration: Sendable {
     refreshAt: Double = 0.8, minRefreshInterval: Duration = .seconds(10), maxPerMinute: Int? = nil,
     defaultLifetime: Duration = .seconds(3600),
     refreshTokenLifetime: Duration? = nil, rejectionStatuses: [UInt16] = [401], caFile: String? = nil,
-    allowPlaintext: Bool = false, proxy: HTTPURL? = nil, remake: @escaping @Sendable () -> RemadeCredential? = { nil }
+    allowPlaintext: Bool = false, proxy: HTTPURL? = nil, readsFiles: Bool = false,
+    remake: @escaping @Sendable () -> RemadeCredential? = { nil }
   ) {
     self.name = name
     self.providerID = providerID
@@ -62,6 +65,7 @@ package struct CredentialConfiguration: Sendable {
     self.caFile = caFile
     self.allowPlaintext = allowPlaintext
     self.proxy = proxy
+    self.readsFiles = readsFiles
     self.remake = remake
   }
 

@@ -39,14 +39,23 @@ struct CredentialReading: Sendable {
       checkAuthorizationURL(settings, provider, allowPlaintext: credential.allowPlaintext)
     }
     settings.finish()
+    credential.readsFiles = members.values.contains(where: Self.readsFile)
+    // What is kept for it is text: a tree of values takes several times as much.
+    let text = credential.readsFiles ? JSONWriter.text(.object(members)) : []
     credential.remake = { [self] in
       let problems = SettingsProblems()
-      guard let again = read(name: name, members: members, problems: problems),
+      guard case .object(let members)? = try? JSONText.parse(text, problems: problems).value, let again = read(name: name, members: members, problems: problems),
         !problems.all.contains(where: { $0.severity == .error })
       else { return nil }
       return RemadeCredential(provider: again.provider, seed: again.seed, extraFields: again.extraFields)
     }
     return credential
+  }
+
+  /// Whether there is a secret in a file in this, at any depth.
+  private static func readsFile(_ value: JSONValue) -> Bool {
+    guard case .object(let members) = value else { return false }
+    return members["file"] != nil || members.values.contains(where: readsFile)
   }
 
   private func seed(_ settings: SettingsReader, _ provider: any TokenProvider) -> Secret? {

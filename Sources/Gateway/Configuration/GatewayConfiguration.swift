@@ -1,6 +1,7 @@
 // The snapshot that a configuration file becomes: immutable once loaded, defaults filled in, names resolved to
 // indices. `ConfigurationLoader` makes it; every other part of the gateway only reads it.
 package import EventLoop
+internal import Synchronization
 package import TokenKit
 
 /// Everything that gateway.json says.
@@ -15,7 +16,11 @@ package struct GatewayConfiguration: Sendable {
   package var adminToken: Secret?
   package var store: StoreConfiguration
   /// Sorted by name; `RouteConfiguration.credential` counts into it.
-  package var credentials: [CredentialConfiguration]
+  package var credentials: [CredentialConfiguration] {
+    get { credentialList.list.withLock { $0 } }
+    set { credentialList = CredentialList(newValue) }
+  }
+  private var credentialList: CredentialList
   /// In the order of the file, which has no meaning for matching (see `RouteTable`).
   package var routes: [RouteConfiguration]
   /// For what happens before a route is known, and for what belongs to none.
@@ -40,7 +45,7 @@ package struct GatewayConfiguration: Sendable {
     self.listeners = listeners
     self.admin = admin
     self.store = store
-    self.credentials = credentials
+    credentialList = CredentialList(credentials)
     self.routes = routes
     self.timeouts = timeouts
     self.limits = limits
@@ -48,6 +53,17 @@ package struct GatewayConfiguration: Sendable {
     self.trustedProxies = trustedProxies
     self.via = via
     self.underscoreFields = underscoreFields
+  }
+}
+
+extension GatewayConfiguration {
+  /// Empties the list of credentials for everybody who has a copy of this configuration. There may be very many of them,
+  /// and once the credential manager has them nobody else needs them.
+  package func forgetCredentials() { credentialList.list.withLock { $0 = [] } }
+
+  final class CredentialList: Sendable {
+    let list: Mutex<[CredentialConfiguration]>
+    init(_ list: [CredentialConfiguration]) { self.list = Mutex(list) }
   }
 }
 

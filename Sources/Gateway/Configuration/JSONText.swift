@@ -2,24 +2,21 @@
 // decoder keeps one of two equal keys silently and forgets where values stood, so this is a parser of our own.
 internal import TokenKit
 
-/// A JSON document with the places of its values.
+/// A JSON document.
 struct JSONDocument: Sendable {
   var value: JSONValue
-  /// By JSON path: where the key stands, for an element of an array where the value does.
-  var positions: [String: SettingsPosition]
+  fileprivate let text: [UInt8]
 
-  /// The place of a path, or of the nearest object or array around it that is there.
-  func position(of path: String) -> SettingsPosition? {
-    var path = Substring(path)
-    while true {
-      if let position = positions[String(path)] { return position }
-      guard let cut = path.lastIndex(where: { $0 == "." || $0 == "[" }) else { return nil }
-      path = path[..<cut]
-    }
-  }
+  /// Where these paths stand. The text is read once more for it: most files have nothing to complain of.
+  func places(of paths: some Sequence<String>) -> JSONPlaces { JSONText.places(of: paths, in: text) }
+
+  /// The place of one path; see `JSONPlaces`.
+  func position(of path: String) -> SettingsPosition? { places(of: [path]).position(of: path) }
 }
 
-/// The parser. A key that stands twice in one object is reported and the first one counts; a syntax error ends it.
+/// The parser. A key that stands twice in one object is reported and the first one counts; a syntax error ends it. Files
+/// of hundreds of megabytes are fine: texts that stand in them many times are kept once, and nobody counts columns who
+/// does not need them.
 struct JSONText {
   /// Where the text stopped being JSON.
   struct SyntaxError: Error, Equatable {
@@ -31,37 +28,62 @@ struct JSONText {
 
   private let bytes: [UInt8]
   private var index = 0
-  private var line = 1
-  private var lineStart = 0
-  private var positions: [String: SettingsPosition] = [:]
-  private let problems: SettingsProblems
+  /// Where each path's key or element begins, if that is to be known.
+  private var offsets: [String: Int]?
+  /// Of which paths, with everything that they stand in; nil: of all.
+  private var wanted: Set<String>?
+  private var hasRepetitions = false
+  private var problems: [(path: String, first: Int, offset: Int)] = []
+  /// Longer texts that may come again.
+  private var known: Set<String> = []
 
   /// - Throws: `SyntaxError`.
   static func parse(_ bytes: [UInt8], problems: SettingsProblems) throws(SyntaxError) -> JSONDocument {
-    var text = JSONText(bytes: bytes, problems: problems)
-    return try text.document()
-  }
-
-  private init(bytes: [UInt8], problems: SettingsProblems) {
-    self.bytes = bytes
-    self.problems = problems
-    if bytes.starts(with: [0xef, 0xbb, 0xbf]) {
-      index = 3
-      lineStart = 3
+    var text = JSONText(bytes: bytes, offsets: nil)
+    let value = try text.document()
+    if text.hasRepetitions {
+      var again = JSONText(bytes: bytes, offsets: [:])
+      _ = try again.document()
+      let places = JSONPlaces(bytes, offsets: again.offsets ?? [:])
+      for (path, first, offset) in again.problems {
+        problems.add(
+          SettingsProblem(
+            path: path, message: "stands twice in its object, first on line \(places.position(at: first).line)",
+            position: places.position(at: offset)))
+      }
     }
+    return JSONDocument(value: value, text: bytes)
   }
 
-  private mutating func document() throws(SyntaxError) -> JSONDocument {
+  /// The places in a text that was parsed before.
+  fileprivate static func places(of paths: some Sequence<String>, in bytes: [UInt8]) -> JSONPlaces {
+    var text = JSONText(bytes: bytes, offsets: [:])
+    text.wanted = []
+    for path in paths {
+      var path: Substring? = Substring(path)
+      while let known = path, text.wanted?.insert(String(known)).inserted == true { path = JSONPlaces.parent(known) }
+    }
+    _ = try? text.document()
+    return JSONPlaces(bytes, offsets: text.offsets ?? [:])
+  }
+
+  private init(bytes: [UInt8], offsets: [String: Int]?) {
+    self.bytes = bytes
+    self.offsets = offsets
+    if bytes.starts(with: [0xef, 0xbb, 0xbf]) { index = 3 }
+  }
+
+  private mutating func document() throws(SyntaxError) -> JSONValue {
     guard String(validating: bytes, as: UTF8.self) != nil else { throw error("the file is not UTF-8 text") }
     try skipSpace()
     if index == bytes.count { throw error("the file is empty; it must hold a JSON object") }
-    let value = try value(path: "", depth: 0)
+    let value = try value(path: offsets == nil ? nil : "", depth: 0)
     try skipSpace()
     if index < bytes.count { throw error("\(shown) stands behind the end of the document") }
-    return JSONDocument(value: value, positions: positions)
+    return value
   }
 
-  private mutating func value(path: String, depth: Int) throws(SyntaxError) -> JSONValue {
+  private mutating func value(path: String?, depth: Int) throws(SyntaxError) -> JSONValue {
     if depth > Self.greatestDepth { throw error("objects and arrays are nested more than \(Self.greatestDepth) deep") }
     switch peek {
     case UInt8(ascii: "{"): return try object(path: path, depth: depth)
@@ -76,29 +98,29 @@ struct JSONText {
     }
   }
 
-  private mutating func object(path: String, depth: Int) throws(SyntaxError) -> JSONValue {
+  private mutating func object(path: String?, depth: Int) throws(SyntaxError) -> JSONValue {
     var members: [String: JSONValue] = [:]
     index += 1
     try skipSpace()
     if take(UInt8(ascii: "}")) { return .object(members) }
     while true {
       guard peek == UInt8(ascii: "\"") else { throw error("a key in double quotes was expected, not \(shown)") }
-      let position = position
+      let offset = index
       let key = try string()
-      let memberPath = SettingsPath.member(key, of: path)
-      let first = members[key] == nil ? nil : positions[memberPath]
-      if first == nil { positions[memberPath] = position }
+      let memberPath = recorded(path.map { SettingsPath.member(key, of: $0) })
+      let isRepeated = members[key] != nil
+      let first = isRepeated ? memberPath.flatMap { offsets?[$0] } : nil
+      if !isRepeated, let memberPath { offsets?[memberPath] = offset }
       try skipSpace()
       guard take(UInt8(ascii: ":")) else { throw error("a colon was expected behind the key, not \(shown)") }
       try skipSpace()
       // What stands in a repeated key's value must not overwrite the places of the first one's.
-      let outer = first == nil ? nil : positions
+      let outer = isRepeated ? offsets : nil
       let value = try value(path: memberPath, depth: depth + 1)
-      if let first, let outer {
-        positions = outer
-        problems.add(
-          SettingsProblem(
-            path: memberPath, message: "stands twice in its object, first on line \(first.line)", position: position))
+      if isRepeated {
+        hasRepetitions = true
+        if let first, let memberPath { problems.append((memberPath, first, offset)) }
+        offsets = outer
       } else {
         members[key] = value
       }
@@ -110,14 +132,20 @@ struct JSONText {
     }
   }
 
-  private mutating func array(path: String, depth: Int) throws(SyntaxError) -> JSONValue {
+  /// The path, if places at it or within it are wanted.
+  private func recorded(_ path: String?) -> String? {
+    guard let path, wanted?.contains(path) ?? true else { return nil }
+    return path
+  }
+
+  private mutating func array(path: String?, depth: Int) throws(SyntaxError) -> JSONValue {
     var elements: [JSONValue] = []
     index += 1
     try skipSpace()
     if take(UInt8(ascii: "]")) { return .array(elements) }
     while true {
-      let elementPath = SettingsPath.element(elements.count, of: path)
-      positions[elementPath] = position
+      let elementPath = recorded(path.map { SettingsPath.element(elements.count, of: $0) })
+      if let elementPath { offsets?[elementPath] = index }
       elements.append(try value(path: elementPath, depth: depth + 1))
       try skipSpace()
       if take(UInt8(ascii: "]")) { return .array(elements) }
@@ -128,7 +156,8 @@ struct JSONText {
   }
 
   private mutating func string() throws(SyntaxError) -> String {
-    let opening = position
+    if let plain = plainString() { return plain }
+    let opening = index
     var text: [UInt8] = []
     index += 1
     while let byte = peek {
@@ -143,7 +172,21 @@ struct JSONText {
       default: text.append(byte)
       }
     }
-    throw SyntaxError(message: "the string that begins here is not closed", position: opening)
+    index = opening
+    throw error("the string that begins here is not closed")
+  }
+
+  /// A string without escapes, which is nearly every one; nil: it is not one.
+  private mutating func plainString() -> String? {
+    var end = index + 1
+    while end < bytes.count, bytes[end] != UInt8(ascii: "\""), bytes[end] != UInt8(ascii: "\\"), bytes[end] >= 0x20 {
+      end += 1
+    }
+    guard end < bytes.count, bytes[end] == UInt8(ascii: "\"") else { return nil }
+    let text = String(decoding: bytes[index + 1..<end], as: UTF8.self)
+    index = end + 1
+    // Up to 15 bytes need no storage of their own.
+    return text.utf8.count > 15 && text.utf8.count < 512 ? known.insert(text).memberAfterInsert : text
   }
 
   private mutating func escape() throws(SyntaxError) -> Unicode.Scalar {
@@ -215,11 +258,7 @@ struct JSONText {
   private mutating func skipSpace() throws(SyntaxError) {
     while let byte = peek {
       switch byte {
-      case 0x0a:
-        index += 1
-        line += 1
-        lineStart = index
-      case 0x20, 0x09, 0x0d: index += 1
+      case 0x20, 0x09, 0x0a, 0x0d: index += 1
       case UInt8(ascii: "/"), UInt8(ascii: "#"): throw error("JSON has no comments")
       default: return
       }
@@ -235,10 +274,7 @@ struct JSONText {
     return true
   }
 
-  /// Columns count scalars: every byte but the continuations of UTF-8.
-  private var position: SettingsPosition {
-    SettingsPosition(line: line, column: bytes[lineStart..<index].count { $0 & 0xc0 != 0x80 } + 1)
-  }
+  private var position: SettingsPosition { JSONPlaces(bytes, offsets: [:]).position(at: index) }
 
   /// The character at the index, for messages.
   private var shown: String {

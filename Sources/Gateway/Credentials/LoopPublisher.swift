@@ -6,16 +6,26 @@ internal import TokenService
 /// Confined to the control loop.
 final class LoopPublisher: LeasePublisher {
   private let mailboxes: [Mailbox<WorkerMessage>]
+  /// The credentials that routes use: of the others no loop ever hears.
+  private let routed: Set<Int>
   private var pending: [UInt64: (left: Int, acknowledged: () -> Void)] = [:]
   private var lastTicket: UInt64 = 0
 
-  init(_ mailboxes: [Mailbox<WorkerMessage>]) { self.mailboxes = mailboxes }
+  init(_ mailboxes: [Mailbox<WorkerMessage>], routed: Set<Int>) {
+    self.mailboxes = mailboxes
+    self.routed = routed
+  }
 
-  func publish(_ lease: Lease, credential: Int) { toAll(.lease(lease, credential: credential)) }
+  func publish(_ lease: Lease, credential: Int) {
+    if routed.contains(credential) { toAll(.lease(lease, credential: credential)) }
+  }
 
-  func withdraw(credential: Int) { toAll(.withdraw(credential: credential)) }
+  func withdraw(credential: Int) {
+    if routed.contains(credential) { toAll(.withdraw(credential: credential)) }
+  }
 
   func hold(credential: Int, acknowledged: @escaping () -> Void) {
+    guard routed.contains(credential) else { return acknowledged() }
     lastTicket += 1
     pending[lastTicket] = (mailboxes.count, acknowledged)
     toAll(.hold(credential: credential, ticket: lastTicket))
@@ -29,7 +39,9 @@ final class LoopPublisher: LeasePublisher {
     if entry.left == 0 { entry.acknowledged() }
   }
 
-  func release(credential: Int) { toAll(.release(credential: credential)) }
+  func release(credential: Int) {
+    if routed.contains(credential) { toAll(.release(credential: credential)) }
+  }
 
   private func toAll(_ message: WorkerMessage) {
     for mailbox in mailboxes { mailbox.send(message) }

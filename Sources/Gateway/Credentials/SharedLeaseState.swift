@@ -11,13 +11,20 @@ final class SharedLeaseState: Sendable {
     init(parked: Int) { self.parked = ProcessLimit(parked) }
   }
 
+  private static let none = Entry(parked: 0)
+
   private let total: ProcessLimit
   private let entries: [Entry]
 
-  /// - Parameter parked: `limits.parked`; one credential gets at most a quarter of it.
-  init(credentials: Int, parked: Int) {
+  /// How many credentials there are.
+  var count: Int { entries.count }
+
+  /// - Parameters:
+  ///   - routed: the credentials that routes use: nobody waits for another one.
+  ///   - parked: `limits.parked`; one credential gets at most a quarter of it.
+  init(credentials: Int, routed: Set<Int>, parked: Int) {
     total = ProcessLimit(parked)
-    entries = (0..<credentials).map { _ in Entry(parked: max(1, parked / 4)) }
+    entries = (0..<credentials).map { routed.contains($0) ? Entry(parked: max(1, parked / 4)) : Self.none }
   }
 
   /// Whether there is a place for one more request that waits. It may be gone in the next moment.

@@ -2,16 +2,43 @@
 
 /// The header fields that carry a credential, from its configuration and its provider. Checked when made: a value here
 /// can be rendered with any valid token.
-public struct InjectionRules: Sendable, Equatable {
+public struct InjectionRules: Sendable, Hashable {
   /// The field that carries the token, `Authorization` unless configured.
-  public let header: String
+  public var header: String { storage.header }
   /// What stands before the token, `Bearer` unless configured; empty for a bare token.
-  public let scheme: String
+  public var scheme: String { storage.scheme }
   /// Further fields with fixed values (`CompanyCode`, `extra_headers`).
-  public let extra: [Field]
+  public var extra: [Field] { storage.extra }
+
+  /// Most credentials have equal rules, which they share.
+  private final class Storage: Sendable {
+    let header: String
+    let scheme: String
+    let extra: [Field]
+
+    init(header: String, scheme: String, extra: [Field]) {
+      self.header = header
+      self.scheme = scheme
+      self.extra = extra
+    }
+  }
+
+  private let storage: Storage
+
+  /// By what they say.
+  public static func == (a: InjectionRules, b: InjectionRules) -> Bool {
+    a.storage === b.storage || (a.header == b.header && a.scheme == b.scheme && a.extra == b.extra)
+  }
+
+  /// By what they say.
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(header)
+    hasher.combine(scheme)
+    hasher.combine(extra)
+  }
 
   /// One fixed field. Its value may be a secret.
-  public struct Field: Sendable, Equatable {
+  public struct Field: Sendable, Hashable {
     /// Field name as sent.
     public var name: String
     /// Field value.
@@ -48,23 +75,18 @@ public struct InjectionRules: Sendable, Equatable {
       if seen.contains(folded) { throw Malformed.duplicate(field.name) }
       seen.append(folded)
     }
-    self.header = header
-    self.scheme = scheme
-    self.extra = extra
+    storage = Storage(header: header, scheme: scheme, extra: extra)
   }
 
   /// `Authorization: Bearer` and nothing else.
   public static let bearer = InjectionRules()
 
-  private init() {
-    header = "Authorization"
-    scheme = "Bearer"
-    extra = []
-  }
+  private init() { storage = Storage(header: "Authorization", scheme: "Bearer", extra: []) }
 
   /// The same rules with a provider's own fields; those that the configuration sets itself win.
   public func adding(_ fields: [(name: String, value: String)]) throws(Malformed) -> InjectionRules {
     let own = ([header] + extra.map(\.name)).map(HeaderText.folded)
+    if fields.isEmpty { return self }
     let added = fields.filter { !own.contains(HeaderText.folded($0.name)) }
     return try InjectionRules(
       header: header, scheme: scheme,

@@ -1,6 +1,6 @@
-// The lease: a token in the form in which data loops use it. Made by a credential's machine, copied by every loop.
+// The lease: a token as data loops get it. Made by a credential's machine, rendered by every loop that uses it.
 
-/// A token with its expiry and its rendered header lines. Immutable; data loops hold references and copy its bytes.
+/// A token with its expiry and the header lines that it makes. Immutable; data loops render it once and copy the bytes.
 public final class Lease: Sendable {
   /// The pair's number. Compared for equality only; never 0.
   public let generation: UInt64
@@ -8,30 +8,39 @@ public final class Lease: Sendable {
   public let expires: BootInstant
   /// Until when requests may take it: `expires` less 10 % of the lifetime, at most 5 s.
   public let usableUntil: BootInstant
-  /// Complete HTTP/1.1 field lines, each with CRLF: `Authorization: Bearer …\r\nCompanyCode: …\r\n`.
-  public let rendered: [UInt8]
-  /// The same fields one by one, for other wire versions. Values are secrets: never print them.
-  public let fields: [InjectionRules.Field]
+  private let accessToken: Secret
+  private let rules: InjectionRules
 
-  /// Renders a token; nil if it has characters that can't stand in a header.
+  /// Checks a token; nil if it has characters that can't stand in a header.
   public init?(
     generation: UInt64, accessToken: Secret, rules: InjectionRules, expires: BootInstant, lifetime: Duration
   ) {
-    let token = accessToken.reveal()
-    guard HeaderText.isAccessToken(token) else { return nil }
+    guard HeaderText.isAccessToken(accessToken.reveal()) else { return nil }
     self.generation = generation
     self.expires = expires
     usableUntil = expires - Expiry.margin(of: lifetime)
+    self.accessToken = accessToken
+    self.rules = rules
+  }
+
+  /// The header fields one by one, for other wire versions. Values are secrets: never print them.
+  public var fields: [InjectionRules.Field] {
+    let token = accessToken.reveal()
     let value = rules.scheme.isEmpty ? token : "\(rules.scheme) \(token)"
-    fields = [InjectionRules.Field(name: rules.header, value: Secret(value))] + rules.extra
+    return [InjectionRules.Field(name: rules.header, value: Secret(value))] + rules.extra
+  }
+
+  /// Complete HTTP/1.1 field lines, each with CRLF: `Authorization: Bearer …\r\nCompanyCode: …\r\n`. Made anew at each
+  /// call: data loops keep them.
+  public var rendered: [UInt8] {
     var bytes: [UInt8] = []
     for field in fields {
-      bytes += Array(field.name.utf8)
+      bytes += field.name.utf8
       bytes += [UInt8(ascii: ":"), 0x20]
-      bytes += Array(field.value.reveal().utf8)
+      bytes += field.value.reveal().utf8
       bytes += [0x0d, 0x0a]
     }
-    rendered = bytes
+    return bytes
   }
 
   /// Whether a request may take it.

@@ -37,7 +37,9 @@ extension LeaseStateMachine {
       unreplayedGeneration = generation
     }
     row = pair
-    pendingLease = (new, due(sent: reply.sent.boot, sentWall: reply.sent.wall, of: pair))
+    pendingLease = (
+      new, due(sent: reply.sent.boot, sentWall: reply.sent.wall, of: pair, isRegular: isRegularRefresh)
+    )
     forgetTrouble()
     lastSuccess = now.wall
     actions.append(
@@ -72,6 +74,11 @@ extension LeaseStateMachine {
       pair.refreshTokenEnd = life.map { reply.sent.wall + $0 }
     }
     if let new { pair.refreshToken = new }
+  }
+
+  /// Whether the grant at hand is a refresh at its usual time, and the first attempt at it.
+  private var isRegularRefresh: Bool {
+    if case .calling(let attempt) = state { attempt.cause == .refreshAhead && failures == 0 } else { false }
   }
 
   mutating func forgetTrouble() {

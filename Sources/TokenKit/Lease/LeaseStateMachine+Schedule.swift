@@ -3,14 +3,31 @@
 extension LeaseStateMachine {
   /// When a lease is refreshed ahead: at 80 % of its lifetime, up to 5 % of that earlier; at half of the refresh token's
   /// remaining life if that ends first.
-  mutating func due(sent: BootInstant, sentWall: WallTime, of row: StoredCredential) -> BootInstant {
-    let early = 1 - policy.jitter * random.fraction()
+  mutating func due(
+    sent: BootInstant, sentWall: WallTime, of row: StoredCredential, isRegular: Bool
+  ) -> BootInstant {
+    let early = 1 - (isRegular ? policy.jitter : max(policy.jitter, policy.spread)) * random.fraction()
     let usual = policy.refreshAt * row.lifetime
     if terms.usesRefreshToken, let end = row.refreshTokenEnd {
       let left = end - sentWall
       if left > .zero, left < usual { return sent + max(early * (0.5 * left), policy.minimumLifetime) }
     }
     return sent + early * usual
+  }
+
+  /// When a lease from the store is refreshed: as usual; or, where many are parted, at any time up to then. What then is
+  /// too short for a crowd goes on to just before the lease's end.
+  mutating func restoredDue(
+    sent: BootInstant, sentWall: WallTime, of row: StoredCredential, usableUntil: BootInstant, now: BootInstant
+  ) -> BootInstant {
+    let usual = due(sent: sent, sentWall: sentWall, of: row, isRegular: true)
+    guard policy.spread > policy.jitter else { return usual }
+    var latest = usual
+    if row.refreshTokenEnd.map({ $0 - sentWall > row.lifetime }) ?? true {
+      let reserve = policy.jitter * row.lifetime
+      latest = max(usual, min(now + 0.4 * row.lifetime, usableUntil - reserve))
+    }
+    return latest > now ? now + random.fraction() * (latest - now) : latest
   }
 
   /// Grants are at least this far apart, so that no answer of a server makes a loop of calls. Only forced refreshes,

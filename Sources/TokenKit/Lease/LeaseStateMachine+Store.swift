@@ -116,7 +116,9 @@ extension LeaseStateMachine {
         generation: row.generation, accessToken: token, rules: terms.rules, expires: expires, lifetime: lifetime)
     else { return nil }
     let sent = expires - lifetime
-    return (lease, due(sent: sent, sentWall: now.wall(at: sent), of: row))
+    let due = restoredDue(
+      sent: sent, sentWall: now.wall(at: sent), of: row, usableUntil: lease.usableUntil, now: now.boot)
+    return (lease, due)
   }
 
   /// Asks for the row. Only the answer to the latest question counts.
@@ -255,7 +257,7 @@ extension LeaseStateMachine {
     }
     newTerms = nil
     let old = terms
-    terms = new
+    replaceTerms(new)
     if old.accessIdentity != new.accessIdentity || old.refreshIdentity != new.refreshIdentity {
       withdraw()
       // What failed before says nothing about another server or client.

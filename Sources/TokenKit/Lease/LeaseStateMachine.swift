@@ -105,59 +105,82 @@ public struct LeaseStateMachine: Sendable {
   /// Fingerprints that the store has yet to learn.
   var unrecordedFingerprints: [Fingerprint] = []
   /// The seed that this process has sent: it wins once, even if the store never learnt of it.
-  var sentSeed: Fingerprint?
+  var sentSeed: Fingerprint? {
+    get { seedMemory(isSeedSent, formerSentSeed) }
+    set { (isSeedSent, formerSentSeed) = remembered(newValue) }
+  }
   /// The seed of which the log has been told that it isn't used.
-  var ignoredSeed: Fingerprint?
+  var ignoredSeed: Fingerprint? {
+    get { seedMemory(isSeedIgnored, formerIgnoredSeed) }
+    set { (isSeedIgnored, formerIgnoredSeed) = remembered(newValue) }
+  }
+  /// Of both: whether it is the present seed, else which one it was.
+  private var isSeedSent = false
+  private var isSeedIgnored = false
+  private var formerSentSeed = Boxed<Fingerprint>.none
+  private var formerIgnoredSeed = Boxed<Fingerprint>.none
   /// What data loops use.
   var lease: Lease?
   /// When the lease is refreshed ahead.
-  var refreshDue: BootInstant?
+  @CompactInstant var refreshDue: BootInstant?
   /// The lease of a pair that is not published yet, and when it will be due.
   var pendingLease: (lease: Lease, due: BootInstant)?
   /// Whether anybody used the lease or asked for it: grants without a refresh token rest otherwise.
   var isUsed = false
   /// The generation that some upstream has accepted.
-  var acceptedGeneration: UInt64?
+  @CompactNumber var acceptedGeneration: UInt64?
   /// Whether the refresh token was sent and its answer never came.
   var isUnanswered = false
   var unansweredAttempts = 0
   var failures = 0
   var waiters: [Waiter] = []
   var routes: [UInt32: RoutePenalty] = [:]
-  var lastForced: BootInstant?
+  @CompactInstant var lastForced: BootInstant?
   /// Routes whose 401 was passed through while the refresh that it forced went on: no replay tells of the new lease.
   var unreplayed: Set<UInt32> = []
   /// The lease that this refresh brought.
-  var unreplayedGeneration: UInt64?
-  var lastSent: BootInstant?
+  @CompactNumber var unreplayedGeneration: UInt64?
+  @CompactInstant var lastSent: BootInstant?
   /// Why the credential is in need of a person, until it has a pair again.
-  var trouble: LeaseFailure?
+  var trouble: LeaseFailure? {
+    get { boxedTrouble.value }
+    set { boxedTrouble = Boxed(newValue) }
+  }
+  private var boxedTrouble = Boxed<LeaseFailure>.none
   /// When changed secrets last brought a retry forward.
-  var lastHurried: BootInstant?
+  @CompactInstant var lastHurried: BootInstant?
   var attemptIDs: UInt64 = 0
   /// The turn at the token host that was asked for and has not been given back.
-  var turn: UInt64?
+  @CompactNumber var turn: UInt64?
   var turns: UInt64 = 0
   /// Whether that turn was asked for as an urgent one, and whether it should be.
   var isTurnUrgent = false
   var isTurnWanted = false
   var attempts: UInt64 = 0
   var failedAttempts: UInt64 = 0
-  var lastSuccess: WallTime?
+  @CompactWallTime var lastSuccess: WallTime?
   var isHolding = false
   var markFailures = 0
   /// When a pair that need not be stored before the next grant is written again.
-  var rewriteAt: BootInstant?
+  @CompactInstant var rewriteAt: BootInstant?
   var reads: UInt64 = 0
-  var pendingRead: UInt64?
-  var readAgainAt: BootInstant?
+  @CompactNumber var pendingRead: UInt64?
+  @CompactInstant var readAgainAt: BootInstant?
   /// The terms have changed: the next row read is looked at afresh.
   var mustReconsider = false
-  var newTerms: LeaseTerms?
-  var login: GrantReply?
+  var newTerms: LeaseTerms? {
+    get { boxedNewTerms.value }
+    set { boxedNewTerms = Boxed(newValue) }
+  }
+  private var boxedNewTerms = Boxed<LeaseTerms>.none
+  var login: GrantReply? {
+    get { boxedLogin.value }
+    set { boxedLogin = Boxed(newValue) }
+  }
+  private var boxedLogin = Boxed<GrantReply>.none
   var isStopping = false
   var alarms: Set<CredentialAlarm> = []
-  var alarmCheckAt: BootInstant?
+  @CompactInstant var alarmCheckAt: BootInstant?
   var actions: [LeaseAction] = []
   var writes: UInt64 = 0
 
@@ -168,6 +191,23 @@ public struct LeaseStateMachine: Sendable {
   }
 
   var policy: RefreshPolicy { terms.policy }
+
+  private func seedMemory(_ isPresent: Bool, _ former: Boxed<Fingerprint>) -> Fingerprint? {
+    isPresent ? terms.seedFingerprint : former.value
+  }
+
+  private func remembered(_ seed: Fingerprint?) -> (isPresent: Bool, former: Boxed<Fingerprint>) {
+    guard let seed else { return (false, .none) }
+    return seed == terms.seedFingerprint ? (true, .none) : (false, .some(seed))
+  }
+
+  /// What is remembered of seeds stays what it was.
+  mutating func replaceTerms(_ new: LeaseTerms) {
+    let (sent, ignored) = (sentSeed, ignoredSeed)
+    terms = new
+    sentSeed = sent
+    ignoredSeed = ignored
+  }
 
   /// What the store should be asked at start; the answer comes back as `loaded`.
   public var query: StoreQuery { terms.query }

@@ -4,30 +4,18 @@
 public struct LeaseTerms: Sendable {
   /// The credential's name.
   public var name: String
-  /// Grants send a refresh token (as opposed to client_credentials and logins).
-  public var usesRefreshToken: Bool
-  /// The server kills the old access token when it rotates: such grants are announced to the data loops first.
-  public var killsOldTokenAtRotation: Bool
   /// Of everything that an access token belongs to.
   public var accessIdentity: Fingerprint
   /// Of everything that a refresh token belongs to.
   public var refreshIdentity: Fingerprint
   /// The refresh token in the configuration.
   public var seed: Secret?
-  /// Its fingerprint.
-  public var seedFingerprint: Fingerprint?
-  /// A refresh token's life when no reply says one.
-  public var refreshTokenLifetime: Duration?
-  /// When to refresh.
-  public var policy: RefreshPolicy
   /// How tokens are put on requests, the provider's own fields included.
   public var rules: InjectionRules
-  /// Whether replicas share the store: then no refresh token is sent without a mark.
-  public var storeIsShared: Bool
-  /// This process, as marks name it.
-  public var owner: String
-  /// Makes fingerprints of refresh tokens.
-  public var fingerprinter: Fingerprinter
+  /// What many credentials have in common.
+  var common: CommonTerms
+  /// The seed's fingerprint; made anew each time, which takes less than keeping it.
+  public var seedFingerprint: Fingerprint? { seed.map(fingerprinter.refreshToken) }
 
   /// Terms from a provider's traits and the credential's configuration.
   public init(
@@ -35,23 +23,80 @@ public struct LeaseTerms: Sendable {
     rules: InjectionRules, storeIsShared: Bool, owner: String, fingerprinter: Fingerprinter
   ) {
     self.name = name
-    usesRefreshToken = traits.usesRefreshToken
-    killsOldTokenAtRotation = traits.killsOldTokenAtRotation
     accessIdentity = fingerprinter.identity(["access", providerID] + traits.accessTokenIdentity)
     refreshIdentity = fingerprinter.identity(["refresh", name, providerID] + traits.refreshTokenIdentity)
-    let seed = seed.flatMap { traits.usesRefreshToken && !$0.isEmpty ? $0 : nil }
-    self.seed = seed
-    seedFingerprint = seed.map(fingerprinter.refreshToken)
-    refreshTokenLifetime = policy.refreshTokenLifetime ?? traits.refreshTokenLifetime
-    self.policy = policy
+    self.seed = seed.flatMap { traits.usesRefreshToken && !$0.isEmpty ? $0 : nil }
     self.rules = rules
+    common = CommonTerms(
+      usesRefreshToken: traits.usesRefreshToken, killsOldTokenAtRotation: traits.killsOldTokenAtRotation,
+      refreshTokenLifetime: policy.refreshTokenLifetime ?? traits.refreshTokenLifetime, policy: policy,
+      storeIsShared: storeIsShared, owner: owner, fingerprinter: fingerprinter)
+  }
+
+  /// Grants send a refresh token (as opposed to client_credentials and logins).
+  public var usesRefreshToken: Bool { common.usesRefreshToken }
+  /// The server kills the old access token when it rotates: such grants are announced to the data loops first.
+  public var killsOldTokenAtRotation: Bool { common.killsOldTokenAtRotation }
+  /// A refresh token's life when no reply says one.
+  public var refreshTokenLifetime: Duration? { common.refreshTokenLifetime }
+  /// When to refresh.
+  public var policy: RefreshPolicy { common.policy }
+  /// Whether replicas share the store: then no refresh token is sent without a mark.
+  public var storeIsShared: Bool { common.storeIsShared }
+  /// This process, as marks name it.
+  public var owner: String { common.owner }
+  /// Makes fingerprints of refresh tokens.
+  public var fingerprinter: Fingerprinter { common.fingerprinter }
+
+  /// Lets credentials whose terms are alike in most things keep those once.
+  public mutating func share(
+    _ commons: inout Interner<CommonTerms>, _ rules: inout Interner<InjectionRules>
+  ) {
+    common = commons.shared(common)
+    self.rules = rules.shared(self.rules)
+  }
+
+  /// What the store is asked about this credential.
+  public var query: StoreQuery { StoreQuery(name: name, seed: seedFingerprint) }
+}
+
+/// Terms that most credentials of a process share. They are compared without `fingerprinter`, of which there is one.
+public final class CommonTerms: Sendable, Hashable {
+  let usesRefreshToken: Bool
+  let killsOldTokenAtRotation: Bool
+  let refreshTokenLifetime: Duration?
+  let policy: RefreshPolicy
+  let storeIsShared: Bool
+  let owner: String
+  let fingerprinter: Fingerprinter
+
+  init(
+    usesRefreshToken: Bool, killsOldTokenAtRotation: Bool, refreshTokenLifetime: Duration?, policy: RefreshPolicy,
+    storeIsShared: Bool, owner: String, fingerprinter: Fingerprinter
+  ) {
+    self.usesRefreshToken = usesRefreshToken
+    self.killsOldTokenAtRotation = killsOldTokenAtRotation
+    self.refreshTokenLifetime = refreshTokenLifetime
+    self.policy = policy
     self.storeIsShared = storeIsShared
     self.owner = owner
     self.fingerprinter = fingerprinter
   }
 
-  /// What the store is asked about this credential.
-  public var query: StoreQuery { StoreQuery(name: name, seed: seedFingerprint) }
+  /// By what they say.
+  public static func == (a: CommonTerms, b: CommonTerms) -> Bool {
+    a === b
+      || (a.usesRefreshToken == b.usesRefreshToken && a.killsOldTokenAtRotation == b.killsOldTokenAtRotation
+        && a.refreshTokenLifetime == b.refreshTokenLifetime && a.policy == b.policy
+        && a.storeIsShared == b.storeIsShared && a.owner == b.owner)
+  }
+
+  /// By most of what they say.
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(usesRefreshToken)
+    hasher.combine(refreshTokenLifetime)
+    hasher.combine(policy)
+  }
 }
 
 /// Which refresh token a credential goes on with, given its configuration and its row.

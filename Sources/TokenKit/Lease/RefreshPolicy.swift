@@ -1,11 +1,14 @@
 // When a credential is refreshed, and how long it waits after failures. Set per credential by the configuration.
 
 /// The times of a credential's life. Defaults are those of gateway.json.
-public struct RefreshPolicy: Sendable, Equatable {
+public struct RefreshPolicy: Sendable, Hashable {
   /// Share of the lifetime after which a lease is refreshed (`refresh_at`).
   public var refreshAt = 0.8
   /// By which share of that the refresh may come earlier, at random.
   public var jitter = 0.05
+  /// The same for a lease that begins a new rhythm: one from the store at start, one that somebody waited for, one after
+  /// failures. Where there are many credentials those come in crowds, which this share parts for good; 0: like others.
+  public var spread = 0.0
   /// Forced refreshes (401) are at least this far apart (`min_refresh_interval`).
   public var minimumRefreshInterval = Duration.seconds(10)
   /// How long a token lives when its reply doesn't say (`default_lifetime`).

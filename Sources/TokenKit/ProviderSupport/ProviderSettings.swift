@@ -7,7 +7,9 @@ extension SettingsReader {
       reject("token_url", "is missing")
       return ""
     }
-    return url("token_url")?.text ?? ""
+    guard let url = url("token_url")?.text else { return "" }
+    // As written if that is the same: many credentials then share one text.
+    return string("token_url").flatMap { $0 == url ? $0 : nil } ?? url
   }
 
   /// A text without control characters that must be there; an empty string stands for a reported error.

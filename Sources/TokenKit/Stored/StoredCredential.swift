@@ -14,21 +14,41 @@ public struct StoredCredential: Sendable, Equatable {
   /// The access token's end.
   public var expiresAt: WallTime
   /// How long the access token lives, counted from `obtainedAt`.
-  public var lifetime: Duration
+  public var lifetime: Duration {
+    get { compactLifetime.wrappedValue }
+    set { compactLifetime.wrappedValue = newValue }
+  }
+  private var compactLifetime: CompactDuration
   /// The refresh token to send next; nil for credentials without one.
   public var refreshToken: Secret?
   /// The refresh token's own end, if known.
-  public var refreshTokenEnd: WallTime?
+  public var refreshTokenEnd: WallTime? {
+    get { compactRefreshTokenEnd.wrappedValue }
+    set { compactRefreshTokenEnd.wrappedValue = newValue }
+  }
+  private var compactRefreshTokenEnd: CompactWallTime
   /// How long the refresh token lived when it was new, if known: a fifth of it left is an alarm.
-  public var refreshTokenLifetime: Duration?
+  public var refreshTokenLifetime: Duration? {
+    get { compactRefreshTokenLifetime.wrappedValue }
+    set { compactRefreshTokenLifetime.wrappedValue = newValue }
+  }
+  private var compactRefreshTokenLifetime: CompactOptionalDuration
   /// Identity of everything that the access token belongs to (provider, token URL, client id, account, scopes).
   public var accessIdentity: Fingerprint
   /// Identity of what the refresh token belongs to (name, provider, client id, account).
   public var refreshIdentity: Fingerprint
   /// A grant that may be in flight with `refreshToken`.
-  public var mark: InFlightMark?
+  public var mark: InFlightMark? {
+    get { boxedMark.value }
+    set { boxedMark = Boxed(newValue) }
+  }
   /// Set when the token endpoint has said that `refreshToken` is dead; gone with the next pair or seed.
-  public var needsLogin: StoredVerdict?
+  public var needsLogin: StoredVerdict? {
+    get { boxedVerdict.value }
+    set { boxedVerdict = Boxed(newValue) }
+  }
+  private var boxedMark: Boxed<InFlightMark>
+  private var boxedVerdict: Boxed<StoredVerdict>
 
   /// A row with all its columns.
   public init(
@@ -42,14 +62,14 @@ public struct StoredCredential: Sendable, Equatable {
     self.accessToken = accessToken
     self.obtainedAt = obtainedAt
     self.expiresAt = expiresAt
-    self.lifetime = lifetime
+    compactLifetime = CompactDuration(wrappedValue: lifetime)
     self.refreshToken = refreshToken
-    self.refreshTokenEnd = refreshTokenEnd
-    self.refreshTokenLifetime = refreshTokenLifetime
+    compactRefreshTokenEnd = CompactWallTime(wrappedValue: refreshTokenEnd)
+    compactRefreshTokenLifetime = CompactOptionalDuration(wrappedValue: refreshTokenLifetime)
     self.accessIdentity = accessIdentity
     self.refreshIdentity = refreshIdentity
-    self.mark = mark
-    self.needsLogin = needsLogin
+    boxedMark = Boxed(mark)
+    boxedVerdict = Boxed(needsLogin)
   }
 }
 

@@ -26,14 +26,8 @@ package enum MaterialReread: Sendable {
   case failed(problem: String)
 }
 
-/// A credential's definition.
-package struct CredentialDefinition: Sendable {
-  /// The name in gateway.json.
-  package var name: String
-  /// Provider and seed as read at start.
-  package var material: CredentialMaterial
-  /// Reads the secrets again (small files; it may block for as long as that takes).
-  package var reread: @Sendable () -> MaterialReread
+/// What many credentials have in common.
+package struct CredentialSettings: Sendable, Hashable {
   /// When to refresh.
   package var policy: RefreshPolicy
   /// How tokens are put on requests, from the configuration; the provider's own fields are added by the manager.
@@ -44,21 +38,60 @@ package struct CredentialDefinition: Sendable {
   package var maxPerMinute: Int?
   /// Upstream statuses that mean "this token is not good" (`rejection_status`).
   package var rejectionStatuses: [Int]
+}
+
+/// A credential's definition.
+package struct CredentialDefinition: Sendable {
+  /// The name in gateway.json.
+  package var name: String
+  /// Provider and seed as read at start.
+  package var material: CredentialMaterial
+  /// Reads the secrets again (small files; it may block for as long as that takes).
+  package var reread: @Sendable () -> MaterialReread
+  private var box: SettingsBox
+
+  private final class SettingsBox: Sendable, Hashable {
+    let settings: CredentialSettings
+    init(_ settings: CredentialSettings) { self.settings = settings }
+    static func == (a: SettingsBox, b: SettingsBox) -> Bool { a === b || a.settings == b.settings }
+    func hash(into hasher: inout Hasher) { hasher.combine(settings) }
+  }
+
+  /// Everything else.
+  package var settings: CredentialSettings {
+    get { box.settings }
+    set { box = SettingsBox(newValue) }
+  }
+
+  /// Lets credentials with equal settings keep them once.
+  package struct Sharing {
+    private var boxes = Interner<SettingsBox>()
+
+    /// Knows nothing yet.
+    package init() {}
+
+    /// The same definition over shared settings.
+    package mutating func shared(_ definition: CredentialDefinition) -> CredentialDefinition {
+      var definition = definition
+      definition.box = boxes.shared(definition.box)
+      return definition
+    }
+  }
 
   /// A definition with the defaults of gateway.json.
   package init(
     name: String, material: CredentialMaterial, policy: RefreshPolicy = RefreshPolicy(),
     injection: InjectionRules = .bearer, transport: GrantTransportOptions = GrantTransportOptions(),
-    maxPerMinute: Int? = nil, rejectionStatuses: [Int] = [401], reread: @escaping @Sendable () -> MaterialReread = { .unchanged }
+    maxPerMinute: Int? = nil, rejectionStatuses: [Int] = [401],
+    reread: @escaping @Sendable () -> MaterialReread = { .unchanged }
   ) {
     self.name = name
     self.material = material
     self.reread = reread
-    self.policy = policy
-    self.injection = injection
-    self.transport = transport
-    self.maxPerMinute = maxPerMinute
-    self.rejectionStatuses = rejectionStatuses
+    box = SettingsBox(
+      CredentialSettings(
+        policy: policy, injection: injection, transport: transport, maxPerMinute: maxPerMinute,
+        rejectionStatuses: rejectionStatuses))
   }
 
   /// Stands for everything that its tokens belong to: two gateways whose texts are equal can use each other's pairs.

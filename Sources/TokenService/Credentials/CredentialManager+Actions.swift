@@ -13,6 +13,8 @@ extension CredentialManager {
       let next = entry.events.removeFirst()
       for action in entry.machine.handle(next, at: ports.clock.now) { carryOut(action, for: entry) }
     }
+    // Its storage goes too: there may be very many credentials, and few of them have events at a time.
+    entry.events = []
     entry.isHandling = false
     keepTimer(of: entry)
   }
@@ -113,7 +115,7 @@ extension CredentialManager {
       feed(.answered(attempt: attempt, .failure(error)), to: entry)
       return
     }
-    ports.transport.send(request, options: entry.definition.transport) { [weak self, weak entry] result in
+    ports.transport.send(request, options: entry.definition.settings.transport) { [weak self, weak entry] result in
       guard let self, let entry else { return }
       note(.callEnded(took: ports.clock.now.boot - sent.boot), of: entry)
       let outcome: Result<GrantReply, GrantError>

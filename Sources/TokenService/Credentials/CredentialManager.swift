@@ -55,7 +55,7 @@ package final class CredentialManager {
     /// Where its token calls go.
     var host: Host
     /// The turn that the machine has asked for, and where; whether it has come.
-    var turn: UInt64?
+    @CompactNumber var turn: UInt64?
     var turnHost: Host?
     var hasTurn = false
     var answers: [UInt64: (LeaseAnswer) -> Void] = [:]
@@ -105,15 +105,21 @@ package final class CredentialManager {
     deadlines = DeadlineQueue(count: definitions.count)
     var random = RandomSource(seed: randomSeed)
     var seeds: [Fingerprint: String] = [:]
+    var sharing = CredentialDefinition.Sharing()
+    var commons = Interner<CommonTerms>()
+    var rules = Interner<InjectionRules>()
+    entries.reserveCapacity(definitions.count)
     for (index, definition) in definitions.enumerated() {
-      let terms = try Self.terms(
+      let definition = sharing.shared(definition)
+      var terms = try Self.terms(
         of: definition, shared: ports.store.isShared, owner: owner, fingerprinter: fingerprinter)
+      terms.share(&commons, &rules)
       if let seed = terms.seedFingerprint {
         if let other = seeds[seed] { throw .sharedSeed([other, definition.name]) }
         seeds[seed] = definition.name
       }
       let host = hosts.host(of: definition.material.provider.traits)
-      host.add(definition.maxPerMinute)
+      host.add(definition.settings.maxPerMinute)
       entries.append(
         Entry(
           index: index, definition: definition, host: host,
@@ -128,13 +134,13 @@ package final class CredentialManager {
     let traits = provider.traits
     let rules: InjectionRules
     do {
-      rules = try definition.injection.adding(traits.requestFields)
+      rules = try definition.settings.injection.adding(traits.requestFields)
     } catch {
       throw .injection(credential: definition.name, error)
     }
     return LeaseTerms(
       name: definition.name, providerID: type(of: provider).id, traits: traits, seed: definition.material.seed,
-      policy: definition.policy, rules: rules, storeIsShared: shared, owner: owner, fingerprinter: fingerprinter)
+      policy: definition.settings.policy, rules: rules, storeIsShared: shared, owner: owner, fingerprinter: fingerprinter)
   }
 
   /// Reads all rows and begins to live. A store that can't be read is an error to stop at, never a reason to go on with
@@ -209,9 +215,9 @@ package final class CredentialManager {
   package func update(credential: Int, _ definition: CredentialDefinition) throws(CredentialManagerError) {
     let entry = entries[credential]
     let terms = try newTerms(of: definition, for: entry)
-    entry.host.remove(entry.definition.maxPerMinute)
+    entry.host.remove(entry.definition.settings.maxPerMinute)
     entry.host = hosts.host(of: definition.material.provider.traits)
-    entry.host.add(definition.maxPerMinute)
+    entry.host.add(definition.settings.maxPerMinute)
     entry.definition = definition
     feed(.termsChanged(terms), to: entry)
   }

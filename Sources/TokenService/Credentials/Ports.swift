@@ -5,7 +5,7 @@
 package import TokenKit
 
 /// How a grant is sent, besides the request itself.
-package struct GrantTransportOptions: Sendable, Equatable {
+package struct GrantTransportOptions: Sendable, Hashable {
   /// PEM file of the authorities to trust instead of the system's.
   package var caFile: String?
   /// Proxy URL; nil: none (the environment's proxies are never used).

@@ -64,6 +64,13 @@ final class SQLiteDatabase {
     }
   }
 
+  /// Runs `body`, which only reads, on one state of the file, and locks it once instead of for each statement.
+  func reading<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
+    try run("BEGIN")
+    defer { _ = try? run("COMMIT") }
+    return try body()
+  }
+
   /// What a result code means. The texts are SQLite's own for the code, never `sqlite3_errmsg`.
   func error(_ code: Int32) -> StoreError {
     let number = unsafe sqlite3_system_errno(handle)

@@ -57,12 +57,15 @@ final class SQLiteStore: BlockingStore {
     let open = try opened()
     var records: [StoreRecord] = []
     records.reserveCapacity(queries.count)
-    for query in queries {
-      var isKnown = false
-      if let seed = query.seed { isKnown = try !open.isKnown.run([.blob(seed.bytes)]).isEmpty }
-      records.append(StoreRecord(row: try row(query.name, open), seedIsKnown: isKnown))
+    // One transaction: each statement would begin one of its own.
+    return try open.database.reading { () throws(StoreError) in
+      for query in queries {
+        var isKnown = false
+        if let seed = query.seed { isKnown = try !open.isKnown.run([.blob(seed.bytes)]).isEmpty }
+        records.append(StoreRecord(row: try row(query.name, open), seedIsKnown: isKnown))
+      }
+      return records
     }
-    return records
   }
 
   func begin(_ begin: StoreBegin) throws(StoreError) -> StoreBeginAnswer {
