@@ -40,7 +40,7 @@ package enum ConfigurationLoader {
     let problems = SettingsProblems()
     let document: JSONDocument
     do {
-      document = try JSONText.parse(text, problems: problems)
+      document = try JSONText.parse(text, deferring: "credentials", problems: problems)
     } catch {
       problems.add(SettingsProblem(path: "", message: error.message, position: error.position))
       return .failure(InvalidConfiguration(problems: ProblemReport.sorted(problems.all)))
@@ -51,7 +51,7 @@ package enum ConfigurationLoader {
     }
     let reader = ConfigurationReader(
       directory: directory, registry: registry, environment: environment, problems: problems)
-    let configuration = reader.read(members)
+    let configuration = reader.read(members, credentials: document.deferredValues)
     let places = problems.all.isEmpty ? nil : document.places(of: problems.all.map(\.path))
     let all = ProblemReport.sorted(
       problems.all.map { problem in

@@ -9,7 +9,8 @@ struct ConfigurationReader {
   var environment: [String: String]
   var problems: SettingsProblems
 
-  func read(_ members: [String: JSONValue]) -> GatewayConfiguration {
+  /// - Parameter credentials: the values of the members of `credentials`, which are not in `members`.
+  func read(_ members: [String: JSONValue], credentials values: JSONDeferredValues) -> GatewayConfiguration {
     let secrets = SecretResolver(environment: environment, directory: directory)
     let top = SettingsReader(path: "", members: members, problems: problems, secrets: secrets)
     var configuration = GatewayConfiguration()
@@ -29,7 +30,7 @@ struct ConfigurationReader {
     }
     ListenerReading.checkConflicts(listeners, admin: configuration.admin, problems: problems)
 
-    let credentials = self.credentials(top, secrets)
+    let credentials = self.credentials(top, secrets, values)
     configuration.credentials = credentials.compactMap(\.credential)
     CredentialReading.checkSeeds(configuration.credentials, problems: problems)
 
@@ -68,13 +69,15 @@ struct ConfigurationReader {
   }
 
   private func credentials(
-    _ top: SettingsReader, _ secrets: SecretResolver
+    _ top: SettingsReader, _ secrets: SecretResolver, _ values: JSONDeferredValues
   ) -> [(name: String, credential: CredentialConfiguration?)] {
     guard let object = top.object("credentials") else { return [] }
     let reading = CredentialReading(registry: registry, secrets: secrets)
+    var values = values
     return object.keys.map { name in
-      guard case .object(let members) = object.value(name) else {
-        object.reject(name, "must be an object, not \(object.value(name)?.kind ?? "nothing")")
+      let value = values.value(of: name)
+      guard case .object(let members) = value else {
+        object.reject(name, "must be an object, not \(value?.kind ?? "nothing")")
         return (name, nil)
       }
       return (name, reading.read(name: name, members: members, problems: problems))

@@ -5,13 +5,36 @@ internal import TokenKit
 /// A JSON document.
 struct JSONDocument: Sendable {
   var value: JSONValue
+  /// Where the members of the deferred object stand, whose values are `null` in `value`.
+  fileprivate(set) var deferred: [String: Range<Int>] = [:]
   fileprivate let text: [UInt8]
+
+  /// The values of the deferred object's members, one at a time: nobody has all of them at once.
+  var deferredValues: JSONDeferredValues { JSONDeferredValues(text: text, ranges: deferred) }
 
   /// Where these paths stand. The text is read once more for it: most files have nothing to complain of.
   func places(of paths: some Sequence<String>) -> JSONPlaces { JSONText.places(of: paths, in: text) }
 
   /// The place of one path; see `JSONPlaces`.
   func position(of path: String) -> SettingsPosition? { places(of: [path]).position(of: path) }
+}
+
+/// Values of a text that was parsed before, made when they are asked for.
+struct JSONDeferredValues {
+  fileprivate let text: [UInt8]
+  fileprivate let ranges: [String: Range<Int>]
+  /// Texts that many of them have are kept once.
+  private var known: Set<String> = []
+
+  fileprivate init(text: [UInt8], ranges: [String: Range<Int>]) {
+    self.text = text
+    self.ranges = ranges
+  }
+
+  /// The value of a member, if there is one.
+  mutating func value(of key: String) -> JSONValue? {
+    ranges[key].flatMap { JSONText.value(at: $0, in: text, known: &known) }
+  }
 }
 
 /// The parser. A key that stands twice in one object is reported and the first one counts; a syntax error ends it. Files
@@ -33,13 +56,20 @@ struct JSONText {
   /// Of which paths, with everything that they stand in; nil: of all.
   private var wanted: Set<String>?
   private var hasRepetitions = false
+  /// The member of the top object whose members are not kept, but where they stand.
+  private var deferredKey: String?
+  private var deferred: [String: Range<Int>] = [:]
   private var problems: [(path: String, first: Int, offset: Int)] = []
   /// Longer texts that may come again.
-  private var known: Set<String> = []
+  fileprivate var known: Set<String> = []
 
+  /// - Parameter key: of a member of the top object that is an object with very many members, if it has one.
   /// - Throws: `SyntaxError`.
-  static func parse(_ bytes: [UInt8], problems: SettingsProblems) throws(SyntaxError) -> JSONDocument {
+  static func parse(
+    _ bytes: [UInt8], deferring key: String? = nil, problems: SettingsProblems
+  ) throws(SyntaxError) -> JSONDocument {
     var text = JSONText(bytes: bytes, offsets: nil)
+    text.deferredKey = key
     let value = try text.document()
     if text.hasRepetitions {
       var again = JSONText(bytes: bytes, offsets: [:])
@@ -52,7 +82,16 @@ struct JSONText {
             position: places.position(at: offset)))
       }
     }
-    return JSONDocument(value: value, text: bytes)
+    return JSONDocument(value: value, deferred: text.deferred, text: bytes)
+  }
+
+  /// One value of a text that was parsed before.
+  fileprivate static func value(at range: Range<Int>, in bytes: [UInt8], known: inout Set<String>) -> JSONValue? {
+    var text = JSONText(bytes: bytes, offsets: nil)
+    text.index = range.lowerBound
+    swap(&text.known, &known)
+    defer { swap(&text.known, &known) }
+    return try? text.value(path: nil, depth: 0)
   }
 
   /// The places in a text that was parsed before.
@@ -83,10 +122,12 @@ struct JSONText {
     return value
   }
 
-  private mutating func value(path: String?, depth: Int) throws(SyntaxError) -> JSONValue {
+  private mutating func value(
+    path: String?, depth: Int, isDeferred: Bool = false
+  ) throws(SyntaxError) -> JSONValue {
     if depth > Self.greatestDepth { throw error("objects and arrays are nested more than \(Self.greatestDepth) deep") }
     switch peek {
-    case UInt8(ascii: "{"): return try object(path: path, depth: depth)
+    case UInt8(ascii: "{"): return try object(path: path, depth: depth, isDeferred: isDeferred)
     case UInt8(ascii: "["): return try array(path: path, depth: depth)
     case UInt8(ascii: "\""): return .string(try string())
     case UInt8(ascii: "-"): return .number(try number())
@@ -98,7 +139,9 @@ struct JSONText {
     }
   }
 
-  private mutating func object(path: String?, depth: Int) throws(SyntaxError) -> JSONValue {
+  private mutating func object(
+    path: String?, depth: Int, isDeferred: Bool
+  ) throws(SyntaxError) -> JSONValue {
     var members: [String: JSONValue] = [:]
     index += 1
     try skipSpace()
@@ -116,13 +159,16 @@ struct JSONText {
       try skipSpace()
       // What stands in a repeated key's value must not overwrite the places of the first one's.
       let outer = isRepeated ? offsets : nil
-      let value = try value(path: memberPath, depth: depth + 1)
+      let start = index
+      let value = try value(
+        path: memberPath, depth: depth + 1, isDeferred: depth == 0 && deferredKey != nil && key == deferredKey)
       if isRepeated {
         hasRepetitions = true
         if let first, let memberPath { problems.append((memberPath, first, offset)) }
         offsets = outer
       } else {
-        members[key] = value
+        members[key] = isDeferred ? .null : value
+        if isDeferred { deferred[key] = start..<index }
       }
       try skipSpace()
       if take(UInt8(ascii: "}")) { return .object(members) }

@@ -91,7 +91,7 @@ extension CredentialManager {
       if case .loggedIn = event { entry.logins.taken += take(&entry.logins.pending) }
       note(event, of: entry)
     case .stopped:
-      entry.isStopped = true
+      markStopped(entry)
       for completion in take(&entry.logins.taken) + take(&entry.logins.pending) { completion(.stopped) }
       finishIfStopped()
     }

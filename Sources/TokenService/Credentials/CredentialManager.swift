@@ -85,6 +85,7 @@ package final class CredentialManager {
   var timer: (name: ManagerTimer, at: BootInstant)?
   private var lastWant: UInt64 = 0
   private var stopped: (() -> Void)?
+  private var stoppedCount = 0
 
   /// A manager that does nothing until `start`.
   /// - Parameters:
@@ -274,13 +275,19 @@ package final class CredentialManager {
       if entry.machine.hasUnsavedPair {
         note(.pairLost(generation: entry.machine.newestGeneration), of: entry)
       }
-      entry.isStopped = true
+      markStopped(entry)
     }
     finishIfStopped()
   }
 
+  func markStopped(_ entry: Entry) {
+    if entry.isStopped { return }
+    entry.isStopped = true
+    stoppedCount += 1
+  }
+
   func finishIfStopped() {
-    guard let completion = stopped, entries.allSatisfy(\.isStopped) else { return }
+    guard let completion = stopped, stoppedCount == entries.count else { return }
     stopped = {}
     completion()
   }

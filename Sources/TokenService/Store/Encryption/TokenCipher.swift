@@ -54,10 +54,11 @@ package struct TokenCipher: Sendable {
     } else {
       plain = bytes
     }
-    guard let text = String(validating: plain, as: UTF8.self) else {
+    // Made anew from the bytes: what validating returns has room to grow, which a token never does.
+    guard String(validating: plain, as: UTF8.self) != nil else {
       throw StoreError(.unreadable, "the store's \(column) of \"\(name)\" can't be read: it is not text")
     }
-    return Secret(text)
+    return Secret(String(decoding: plain, as: UTF8.self))
   }
 
   private func unknownKey(_ name: String) -> StoreError {
