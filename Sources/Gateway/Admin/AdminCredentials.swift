@@ -91,7 +91,8 @@ struct AdminCredentials {
       members.append(CredentialReport.time("expires", now.wall(at: lease.expires)))
     case .failure(let failure):
       switch failure.reason {
-      case .tokenEndpointUnreachable, .needsLogin, .misconfigured, .refreshFloor, .routeBackoff: code = 502
+      case .tokenEndpointUnreachable, .rateLimited, .needsLogin, .misconfigured, .refreshFloor, .routeBackoff:
+        code = 502
       case .storeUnavailable, .shuttingDown: code = 503
       }
       members.append("\"outcome\":\"failed\"")

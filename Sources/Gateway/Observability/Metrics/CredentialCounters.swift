@@ -21,8 +21,10 @@ final class CredentialCounters {
   /// With more credentials than this, token calls are counted for all together.
   static let detailedCredentials = 1000
 
-  /// Those that have had a refresh or a call, by name.
+  /// Those that have had a refresh or a call, by name; with too many to tell them apart, only those with failures.
   private var counts: [String: Counts] = [:]
+  /// With too many: the refreshes that brought a token, by name.
+  private var successes: [String: UInt32] = [:]
   /// Of all credentials.
   private(set) var calls = HistogramCounts()
   /// Grants that went out, by cause.
@@ -72,10 +74,19 @@ final class CredentialCounters {
   }
 
   private func count(_ result: Result, _ credential: String) {
+    if !isDetailed, result == .success {
+      successes[credential, default: 0] &+= 1
+      return
+    }
     guard let place = Result.allCases.firstIndex(of: result) else { return }
     counts[credential, default: Counts()].results[place] += 1
   }
 
   /// nil for one of which nothing has happened yet.
-  func counts(of credential: String) -> Counts? { counts[credential] }
+  func counts(of credential: String) -> Counts? {
+    guard let succeeded = successes[credential] else { return counts[credential] }
+    var counts = counts[credential] ?? Counts()
+    counts.results[0] += UInt64(succeeded)
+    return counts
+  }
 }
