@@ -131,7 +131,8 @@ package enum GatewayServer {
     let places = ProcessLimit(connections)
     return try mailboxes.indices.map { index throws(TLSError) in
       WorkerContext(
-        index: index, plan: try DataPlanePlan(configuration), credentials: leases.count, log: configuration.log, forwarding: forwarding,
+        index: index, plan: try DataPlanePlan(configuration), credentials: leases.count, log: configuration.log,
+        forwarding: forwarding,
         leases: leases,
         connections: places, replayMemory: memory, loads: loads,
         mailboxes: mailboxes, control: control, accessLog: accessLog)

@@ -52,7 +52,9 @@ import TokenKit
     var random = RandomSource(seed: UInt64(perMinute))
     var arrivals: [Double] = []
     var running: [(credential: Int, end: Double)] = []
-    for credential in 0..<400 { queue.ask(credential, credential % 3 == 0 ? Self.urgent() : Self.calm(Double(credential))) }
+    for credential in 0..<400 {
+      queue.ask(credential, credential % 3 == 0 ? Self.urgent() : Self.calm(Double(credential)))
+    }
     var now = 0.0
     let end = 60.0 * 400 / Double(perMinute) * 2 + 400
     while queue.waitingCount + running.count > 0, now < end {
@@ -151,7 +153,9 @@ import TokenKit
     queue.ask(0, Self.urgent())
     #expect(Self.begin(&queue, 0) == [0])
     for round in 0..<200 {
-      for credential in 1...1000 { queue.ask(credential, round % 2 == 0 ? Self.calm(Double(credential)) : Self.urgent()) }
+      for credential in 1...1000 {
+        queue.ask(credential, round % 2 == 0 ? Self.calm(Double(credential)) : Self.urgent())
+      }
       for credential in 1...1000 { queue.end(credential, at: Self.at(1)) }
     }
     #expect(queue.waitingCount == 0)

@@ -50,7 +50,7 @@ final class CredentialSession {
         definitions: [try credential.definition(tokenTimeout: tokenTimeout)],
         ports: ManagerPorts(
           transport: command.transport, store: store, timers: command.timers, clock: command.clock,
-          publisher: LoopPublisher([])),
+          publisher: LoopPublisher([], routed: [])),
         owner: String(UInt64.random(in: .min ... .max), radix: 36), randomSeed: .random(in: .min ... .max)
       ) { _, event in
         switch event {

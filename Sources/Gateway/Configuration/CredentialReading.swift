@@ -44,7 +44,8 @@ struct CredentialReading: Sendable {
     let text = credential.readsFiles ? JSONWriter.text(.object(members)) : []
     credential.remake = { [self] in
       let problems = SettingsProblems()
-      guard case .object(let members)? = try? JSONText.parse(text, problems: problems).value, let again = read(name: name, members: members, problems: problems),
+      guard case .object(let members)? = try? JSONText.parse(text, problems: problems).value,
+        let again = read(name: name, members: members, problems: problems),
         !problems.all.contains(where: { $0.severity == .error })
       else { return nil }
       return RemadeCredential(provider: again.provider, seed: again.seed, extraFields: again.extraFields)

@@ -122,7 +122,9 @@ extension CredentialManager {
       switch result {
       case .success(let response):
         outcome = Self.read(response, provider, context, sent: sent, received: ports.clock.now)
-        if case .success = outcome { note(response, isToken: true, of: entry) } else {
+        if case .success = outcome {
+          note(response, isToken: true, of: entry)
+        } else {
           note(response, isToken: false, of: entry)
         }
       case .failure(let failure):

@@ -141,7 +141,8 @@ package final class CredentialManager {
     }
     return LeaseTerms(
       name: definition.name, providerID: type(of: provider).id, traits: traits, seed: definition.material.seed,
-      policy: definition.settings.policy, rules: rules, storeIsShared: shared, owner: owner, fingerprinter: fingerprinter)
+      policy: definition.settings.policy, rules: rules, storeIsShared: shared, owner: owner,
+      fingerprinter: fingerprinter)
   }
 
   /// Reads all rows and begins to live. A store that can't be read is an error to stop at, never a reason to go on with

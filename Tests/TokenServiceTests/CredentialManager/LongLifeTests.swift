@@ -142,7 +142,9 @@ struct Lifetimes: Sendable, CustomTestStringConvertible {
     #expect(credential.alarms.isEmpty)
   }
 
-  @Test("A server that is down: an alarm with a fifth of the refresh token's life left, and none after it", arguments: Lifetimes.all)
+  @Test(
+    "A server that is down: an alarm with a fifth of the refresh token's life left, and none after it",
+    arguments: Lifetimes.all)
   func alarm(_ lifetimes: Lifetimes) throws {
     let credential = try UncalledCredential(
       lifetime: lifetimes.access, refreshLifetime: lifetimes.refresh, isTold: lifetimes.isTold)
