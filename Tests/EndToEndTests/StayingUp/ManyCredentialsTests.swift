@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(8))) struct ManyCredentialsTests {
-  private static let many = 20_000
+  private static let many = 5_000
 
   private final class Count: Sendable { let value = Atomic<Int>(0) }
 
