@@ -22,4 +22,7 @@ package struct SystemError: Error, Sendable, Equatable, CustomStringConvertible 
 
   /// The process or the machine has no more file descriptors.
   package var isOutOfDescriptors: Bool { errno == EMFILE || errno == ENFILE }
+
+  /// It may succeed later, unchanged.
+  package var isTryAgain: Bool { errno == EAGAIN || errno == ENOBUFS || errno == EINTR }
 }

@@ -34,6 +34,8 @@ final class ControlPlane {
   private var isStoreReleased = false
   private var drainTimer: ManagerTimer?
   private let accessLog: AccessLogControl
+  /// nil when no service manager asks how we are.
+  let service: ServiceReporter?
   let metrics: MetricsControl
   /// Called once the data loops may start.
   private let ready: () -> Void
@@ -43,7 +45,7 @@ final class ControlPlane {
   init(
     _ loop: EventLoop, _ configuration: GatewayConfiguration, _ plan: DataPlanePlan, logger: Logger,
     mailboxes: [Mailbox<WorkerMessage>], control: Mailbox<ControlMessage>, leases: SharedLeaseState,
-    accessLog: AccessLogFile?,
+    accessLog: AccessLogFile?, environment: [String: String],
     stopListening: @escaping () -> Void, ready: @escaping () -> Void
   ) throws {
     self.loop = loop
@@ -59,6 +61,7 @@ final class ControlPlane {
       loop, plan, credentials: configuration.credentials.map(\.name), leases: leases, mailboxes: mailboxes)
     listeningWorkers = mailboxes.count
     publisher = LoopPublisher(mailboxes, routed: plan.credentials)
+    service = ServiceReporter(loop, environment: environment, logger: logger, mailboxes: mailboxes)
     timers = ControlTimers(loop)
     let resolver = try Resolver(loop)
     self.resolver = resolver
@@ -81,6 +84,9 @@ final class ControlPlane {
 
   /// Opens the store, reads the credentials, then lets the data loops start.
   func start() throws {
+    service?.describe = { [unowned self] in serviceStatus }
+    // A store that another process holds is waited for as long as a drain may take.
+    service?.starting(within: configuration.timeouts.drain)
     receiver = try control.attach(to: loop) { [unowned self] in receive($0) }
     let handled = [SignalSource.terminate, SignalSource.interrupt, SignalSource.reopen]
     signals = try SignalSource(loop, handled) { [unowned self] in
@@ -97,8 +103,9 @@ final class ControlPlane {
       ports: ManagerPorts(transport: transport, store: store, timers: timers, clock: clock, publisher: publisher),
       owner: String(UInt64.random(in: .min ... .max), radix: 36), randomSeed: .random(in: .min ... .max),
       tokenCallsPerHost: configuration.limits.tokenCallsPerHost
-    ) { [logger, metrics] in
+    ) { [logger, metrics, service] in
       metrics.credentials.note($1, of: $0)
+      service?.changed()
       CredentialLog.write($1, of: $0, to: logger)
     }
     self.manager = manager
@@ -112,6 +119,7 @@ final class ControlPlane {
         _ = timers.schedule(at: clock.now.boot + .seconds(1)) { ProcessMemory.trim() }
         watchNames()
         ready()
+        service?.ready()
       case .failure(let error): fail("the store can't be read: \(error.message)")
       }
     }
@@ -171,6 +179,7 @@ final class ControlPlane {
     case .failed(let reason): fail(reason)
     case .accessLogDropped(let lines, let reason): accessLog.note(dropped: lines, reason)
     case .counters(let part): metrics.receive(part)
+    case .turned(let ticket): service?.turned(ticket: ticket)
     case .drained:
       drainedWorkers += 1
       endIfDone()
@@ -194,6 +203,12 @@ final class ControlPlane {
     metrics.page(manager, store, at: clock, completion)
   }
 
+  /// For `systemctl status`.
+  private var serviceStatus: String {
+    guard let manager else { return "Serving" }
+    return ServiceStatus.line(listeners: configuration.listeners.count, manager)
+  }
+
   // MARK: The end
 
   private func fail(_ reason: String) {
@@ -214,6 +229,7 @@ final class ControlPlane {
       return loop.stop()
     case .serving: phase = .draining
     }
+    service?.stopping(within: configuration.timeouts.drain)
     for mailbox in mailboxes { mailbox.send(.drain) }
     manager?.shutdown { [unowned self] in releaseStore() }
     let deadline = clock.now.boot + configuration.timeouts.drain
@@ -242,6 +258,7 @@ final class ControlPlane {
     for watcher in watchers { watcher.stop() }
     resolver.stop()
     accessLog.close()
+    service?.close()
     loop.stop()
   }
 }

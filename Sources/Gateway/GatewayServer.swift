@@ -6,15 +6,18 @@ internal import Logging
 /// The gateway as a process: listeners, data loops, control loop.
 package enum GatewayServer {
   /// Runs until a signal ends it.
+  /// - Parameter environment: for what a service manager says in it (sd_notify, socket activation).
   /// - Throws: what keeps it from starting, in words for the person who starts it.
-  package static func run(_ configuration: GatewayConfiguration) throws(StartFailure) {
+  package static func run(
+    _ configuration: GatewayConfiguration, environment: [String: String]
+  ) throws(StartFailure) {
     Process.ignoreBrokenPipes()
     Process.forbidDumps()
     let log = configuration.log
     var logger = Logger(label: "gateway") { LineLogHandler(label: $0, level: log.level, format: log.format) }
     logger.logLevel = log.level
     do {
-      try serve(configuration, logger)
+      try serve(configuration, environment, logger)
     } catch let failure as StartFailure {
       throw failure
     } catch {
@@ -22,16 +25,17 @@ package enum GatewayServer {
     }
   }
 
-  private static func serve(_ configuration: GatewayConfiguration, _ logger: Logger) throws {
+  private static func serve(
+    _ configuration: GatewayConfiguration, _ environment: [String: String], _ logger: Logger
+  ) throws {
     try SignalSource.block([
       SignalSource.terminate, SignalSource.interrupt, SignalSource.hangup, SignalSource.reopen,
     ])
     let descriptors = Process.raiseDescriptorLimit()
     let plan = try DataPlanePlan(configuration)
     let accessLog = try openAccessLog(configuration.log)
-    var listening: [Int32] = []
-    for listener in plan.listeners { listening.append(try listen(listener.address, "listener \(listener.name)")) }
-    let adminSocket = try listen(configuration.admin, "admin listener")
+    let (listening, adminSocket) = try ListeningSockets.open(
+      plan.listeners.map { ($0.name, $0.address) }, admin: configuration.admin, environment)
 
     let control = try Mailbox<ControlMessage>()
     let mailboxes = try (0..<configuration.workers).map { _ in try Mailbox<WorkerMessage>() }
@@ -49,7 +53,7 @@ package enum GatewayServer {
     var startError: (any Error)?
     let plane = try ControlPlane(
       loop, configuration, plan, logger: logger, mailboxes: mailboxes, control: control, leases: leases,
-      accessLog: accessLog,
+      accessLog: accessLog, environment: environment,
       stopListening: { [listening] in
         for fd in listening { Socket.close(fd) }
       }
@@ -83,14 +87,6 @@ package enum GatewayServer {
     for thread in threads { thread.join() }
     Socket.close(adminSocket)
     logger.notice("stopped")
-  }
-
-  private static func listen(_ address: SocketAddress, _ what: String) throws(StartFailure) -> Int32 {
-    do {
-      return try Socket.listen(on: address)
-    } catch {
-      throw StartFailure("\(what) can't listen on \(address): \(error)")
-    }
   }
 
   /// Callers must not take the descriptors that their requests need upstream: those get a quarter at most, and what the

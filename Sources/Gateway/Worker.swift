@@ -22,6 +22,8 @@ enum WorkerMessage: Sendable {
   case abort
   /// What has it counted? Asked at that time of CLOCK_BOOTTIME.
   case count(ticket: UInt64, asked: Int64)
+  /// Answer, which shows that this loop turns.
+  case turn(ticket: UInt64)
 }
 
 /// A new connection with a caller. Whoever has it owns the descriptor.
@@ -43,6 +45,8 @@ enum ControlMessage: Sendable {
   /// Lines of the access log were lost, and what the system said, if it said anything.
   case accessLogDropped(lines: UInt64, reason: SystemError?)
   case counters(CounterPart)
+  /// Its loop turns.
+  case turned(ticket: UInt64)
 }
 
 /// How many connections a loop has, for those that hand out new ones. Touched when one opens or closes.
@@ -165,6 +169,7 @@ final class Worker {
     case .drain: drain()
     case .abort: abort()
     case .count(let ticket, let asked): report?.start(ticket, asked: asked)
+    case .turn(let ticket): context.control.send(.turned(ticket: ticket))
     }
     // It may have been the message that the end was waiting for.
     if isDraining { finishIfDrained() }

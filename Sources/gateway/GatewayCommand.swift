@@ -45,7 +45,7 @@ struct Serve: ParsableCommand {
   func run() throws {
     let configuration = try file.load()
     do throws(StartFailure) {
-      try GatewayServer.run(configuration)
+      try GatewayServer.run(configuration, environment: ProcessInfo.processInfo.environment)
     } catch {
       StandardError.write(line: "gateway: \(error)")
       throw ExitCode(1)

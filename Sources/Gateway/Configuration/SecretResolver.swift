@@ -1,4 +1,4 @@
-// Where secrets come from: the environment, files that nobody else can read, or the configuration file itself.
+// Where secrets come from: the environment, files that nobody else can read, systemd, or the configuration file itself.
 internal import TokenKit
 
 /// Resolves the configuration's secret references. Relative file names count from the configuration's directory.
@@ -7,7 +7,7 @@ struct SecretResolver: SecretSource, Sendable {
   var directory: String
 
   private static let largestFile = 64 * 1024
-  private static let forms = #"{"env": "NAME"}, {"file": "path"} or {"value": "…"}"#
+  private static let forms = #"{"env": "NAME"}, {"file": "path"}, {"credential": "NAME"} or {"value": "…"}"#
 
   func secret(from value: JSONValue, path: String, problems: SettingsProblems) -> Secret? {
     func reject(_ message: String) -> Secret? {
@@ -19,17 +19,21 @@ struct SecretResolver: SecretSource, Sendable {
     let before = problems.all.count
     let variable = settings.string("env")
     let file = settings.string("file")
+    let credential = settings.string("credential")
     let text = settings.string("value")
     settings.finish()
     if problems.all.count > before { return nil }
-    switch (variable, file, text) {
-    case (let variable?, nil, nil):
+    switch (variable, file, credential, text) {
+    case (let variable?, nil, nil, nil):
       guard let content = environment[variable] else { return reject("environment variable \(variable) is not set") }
       return content.isEmpty ? reject("environment variable \(variable) is empty") : Secret(content)
-    case (nil, let file?, nil):
+    case (nil, let file?, nil, nil):
       let (secret, refusal) = content(of: SystemFile.resolve(file, in: directory))
       return refusal.map { reject($0) } ?? secret
-    case (nil, nil, let text?):
+    case (nil, nil, let name?, nil):
+      let (secret, refusal) = self.credential(name)
+      return refusal.map { reject($0) } ?? secret
+    case (nil, nil, nil, let text?):
       if text.isEmpty { return reject("is empty") }
       problems.add(
         SettingsProblem(
@@ -43,7 +47,7 @@ struct SecretResolver: SecretSource, Sendable {
   }
 
   /// A file's content without one newline at its end, or why it is refused.
-  private func content(of path: String) -> (Secret?, refusal: String?) {
+  func content(of path: String) -> (Secret?, refusal: String?) {
     let file: SystemFile
     do {
       file = try SystemFile.read(path, limit: Self.largestFile)
