@@ -1,0 +1,184 @@
+"""Under a systemd of its own: installs the package, uses the service as people do, removes it, purges it."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import peers
+from checks import Checks, wait_for
+
+PACKAGE = "/package-test/gateway.deb"
+CONFIGURATION = pathlib.Path("/etc/gateway/gateway.json")
+DROP_IN = pathlib.Path("/etc/systemd/system/gateway.service.d/test.conf")
+checks = Checks()
+
+
+def run(*command, **more):
+    return subprocess.run(command, capture_output=True, text=True, **more)
+
+
+def good(what, *command):
+    made = run(*command)
+    return checks.that(made.returncode == 0, what, made.stdout + made.stderr + journal())
+
+
+def show(name, unit="gateway.service"):
+    return run("systemctl", "show", unit, "--property", name, "--value").stdout.strip()
+
+
+def journal():
+    return run("journalctl", "--unit=gateway.service", "--no-pager", "--lines=15", "--output=cat").stdout
+
+
+def configure(value):
+    CONFIGURATION.write_text(json.dumps(value))
+
+
+def drop_in(text):
+    DROP_IN.parent.mkdir(exist_ok=True)
+    DROP_IN.write_text(text)
+    run("systemctl", "daemon-reload")
+
+
+def served(port=8080, path="/api/x"):
+    return peers.get(port, path)[0]
+
+
+def install():
+    # What it would do after each installation takes seconds and is of no interest.
+    run("dpkg-divert", "--local", "--rename", "--add", "/usr/bin/mandb")
+    os.symlink("/bin/true", "/usr/bin/mandb")
+    good("dpkg installs it", "dpkg", "--install", PACKAGE)
+    checks.equal((show("ActiveState"), show("UnitFileState")), ("active", "enabled"), "the service runs and is enabled")
+    checks.that(show("StatusText").startswith("Serving: 1 listener"), "systemctl status says what it serves", journal())
+    checks.equal(peers.get(9901, "/readyz")[0], 200, "with the shipped configuration it is ready")
+    status = peers.get(8080, "/example/")[0]
+    checks.equal(status, 502, "its example route leads to a server that is not there")
+
+
+def sandboxed():
+    pid = show("MainPID")
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    values = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    checks.that("0" not in values["Uid"].split(), "it is not root", values["Uid"])
+    checks.equal({values[name] for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")}, {"0" * 16}, "it has no capability")
+    checks.equal((values["NoNewPrivs"], values["Seccomp"]), ("1", "2"), "no new privileges, and a filter of system calls")
+    mounts = pathlib.Path(f"/proc/{pid}/mountinfo").read_text()
+    root = next(line for line in mounts.splitlines() if line.split()[4] == "/")
+    checks.that("ro" in root.split()[5].split(","), "the files of the system are read-only", root)
+    store = pathlib.Path("/var/lib/gateway/gateway.db").stat()
+    checks.equal((oct(store.st_mode & 0o7777), str(store.st_uid)), ("0o600", values["Uid"].split()[0]),
+                 "the store is its own, mode 0600")
+    checks.equal(oct(os.stat("/var/lib/gateway/").st_mode & 0o7777), "0o700", "in a directory of mode 0700")
+
+
+def credential():
+    secret = pathlib.Path("/etc/gateway/credentials/client-secret")
+    secret.write_text(peers.SECRET + "\n")
+    secret.chmod(0o600)
+    configure(peers.configuration("/var/lib/gateway", {"credential": "client-secret"}, "127.0.0.1:8080", "127.0.0.1:9901",
+                                  log={"access": "/var/log/gateway/access.log"}))
+    good("it starts with a secret that only root can read", "systemctl", "restart", "gateway")
+    checks.equal(served(), 200, "a request goes through with a token that took the secret")
+    # The same by a drop-in, as one would pass a secret of another place.
+    other = pathlib.Path("/root/other-secret")
+    other.write_text(peers.SECRET)
+    drop_in("[Service]\nLoadCredential=other:/root/other-secret\n")
+    configure(peers.configuration("/var/lib/gateway", {"credential": "other"}, "127.0.0.1:8080", "127.0.0.1:9901",
+                                  log={"access": "/var/log/gateway/access.log"}))
+    good("and with a LoadCredential= of a drop-in", "systemctl", "restart", "gateway")
+    checks.equal(served(), 200, "a request goes through with that one")
+    checks.that(peers.SECRET not in journal(), "the secret is not in the journal")
+
+
+def signals():
+    pid = show("MainPID")
+    good("systemctl reload succeeds", "systemctl", "reload", "gateway")
+    checks.equal((show("MainPID"), served()), (pid, 200), "it is the same process, and serves")
+
+    log = pathlib.Path("/var/log/gateway/access.log")
+    wait_for(lambda: log.exists() and log.stat().st_size > 0)
+    good("logrotate rotates the access log", "logrotate", "--force", "/etc/logrotate.d/gateway")
+    wait_for(lambda: log.exists())
+    served(path="/api/after")
+    wait_for(lambda: "/api/after" in log.read_text())
+    checks.that("/api/after" in log.read_text() and "/api/x" in pathlib.Path(f"{log}.1").read_text(),
+                "and the gateway writes into the new file", run("ls", "-la", "/var/log/gateway/").stdout)
+
+
+def watchdog():
+    drop_in("[Service]\nWatchdogSec=1s\nRestartSec=100ms\n")
+    configure(peers.configuration("/var/lib/gateway", {"credential": "client-secret"}, "127.0.0.1:8080", "127.0.0.1:9901"))
+    good("it starts with a watchdog of a second", "systemctl", "restart", "gateway")
+    pid = show("MainPID")
+    time.sleep(3)
+    checks.equal((show("MainPID"), show("NRestarts")), (pid, "0"), "and runs on past it")
+    os.kill(int(pid), signal.SIGSTOP)
+    wait_for(lambda: show("NRestarts") == "1" and show("ActiveState") == "active", 40)
+    checks.that(show("NRestarts") == "1" and served() == 200, "when it stands still, systemd starts it again", journal())
+    DROP_IN.unlink()
+    run("systemctl", "daemon-reload")
+
+
+def activation():
+    """A port below 1024, which the service itself could not open."""
+    example = pathlib.Path("/usr/share/doc/gateway/examples/gateway.socket").read_text()
+    pathlib.Path("/etc/systemd/system/gateway.socket").write_text(example.replace("127.0.0.1:8080", "127.0.0.1:80"))
+    configure(peers.configuration("/var/lib/gateway", {"credential": "client-secret"}, "127.0.0.1:80", "127.0.0.1:9901"))
+    run("systemctl", "daemon-reload")
+    run("systemctl", "stop", "gateway")
+    good("the socket unit starts", "systemctl", "start", "gateway.socket")
+    checks.equal(show("ActiveState"), "inactive", "before somebody comes, the service does not run")
+    checks.equal(served(80), 200, "the first caller on port 80 starts it, and is served")
+    statuses = set()
+    for _ in range(3):
+        run("systemctl", "restart", "--no-block", "gateway")
+        statuses |= {served(80) for _ in range(20)}
+    checks.equal(statuses, {200}, "callers during restarts wait instead of being refused")
+    run("systemctl", "stop", "gateway.socket", "gateway.service")
+    os.unlink("/etc/systemd/system/gateway.socket")
+    run("systemctl", "daemon-reload")
+    configure(peers.configuration("/var/lib/gateway", {"credential": "client-secret"}, "127.0.0.1:8080", "127.0.0.1:9901"))
+    run("systemctl", "start", "gateway")
+
+
+def upgrade():
+    before = show("MainPID")
+    good("an upgrade succeeds", "dpkg", "--install", "--force-confdef", "--force-confold", PACKAGE)
+    checks.that(show("MainPID") not in (before, "0") and served() == 200, "it restarts the service", journal())
+    checks.that('"service"' in CONFIGURATION.read_text(), "it leaves the changed configuration alone")
+
+
+def failure():
+    configure({"listeners": []})
+    made = run("systemctl", "restart", "gateway")
+    checks.that(made.returncode != 0 and "is missing" in journal(), "a wrong configuration fails the start and says why", journal())
+    run("systemctl", "stop", "gateway")
+
+
+def remove():
+    run("systemctl", "start", "gateway")
+    good("dpkg removes it", "dpkg", "--remove", "gateway")
+    checks.that(peers.get(9901, "/healthz")[0] == 0, "the service is stopped")
+    checks.that(CONFIGURATION.exists() and pathlib.Path("/var/lib/gateway/gateway.db").exists(),
+                "configuration and store are kept")
+    checks.that(not pathlib.Path("/usr/bin/gateway").exists(), "the binary is gone")
+    os.unlink("/etc/gateway/credentials/client-secret")
+    good("dpkg purges it", "dpkg", "--purge", "gateway")
+    left = [path for pattern in ("/etc/gateway*", "/etc/logrotate.d/gateway", "/etc/systemd/system/*/gateway*",
+                                 "/etc/systemd/system/gateway.service", "/var/lib/systemd/deb-systemd-helper*/*gateway*",
+                                 "/var/lib/gateway", "/var/lib/private/gateway", "/var/log/gateway",
+                                 "/var/log/private/gateway", "/usr/share/doc/gateway")
+            for path in map(str, pathlib.Path("/").glob(pattern[1:]))]
+    checks.equal(left, [], "nothing is left")
+    checks.equal(run("dpkg", "-s", "gateway").returncode, 1, "dpkg does not know it any more")
+
+
+for part in (install, sandboxed, credential, signals, watchdog, activation, upgrade, failure, remove):
+    try:
+        part()
+    except Exception as error:  # the next part says more
+        checks.raised(part.__name__, error)
+print("the end of the test inside", flush=True)

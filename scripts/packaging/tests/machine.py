@@ -1,0 +1,58 @@
+"""Boots a systemd of its own over a copy of this machine's files, and has `inside.py` install and use the package there."""
+import os
+import pathlib
+import shutil
+import subprocess
+
+HERE = pathlib.Path(__file__).resolve().parent
+LIMIT = 150
+
+UNIT = """[Unit]
+Description=Test of the package
+SuccessAction=poweroff-force
+FailureAction=poweroff-force
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/python3 -B /package-test/tests/inside.py
+StandardOutput=file:/package-test/output
+StandardError=inherit
+TimeoutStartSec={limit}
+"""
+
+# What changes goes into memory and is gone with the mount namespace. No network but loopback.
+BOOT = """
+mount -t tmpfs -o mode=0755 tmpfs "$1"
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
+mkdir -p "$1/root/package-test"
+cp "$2/package-test.service" "$1/root/etc/systemd/system/"
+rm -f "$1/root/usr/sbin/policy-rc.d"
+exec timeout --kill-after=5 "$3" systemd-nspawn --quiet --directory="$1/root" --register=no --keep-unit --private-network \\
+    --link-journal=no --machine=gateway-package-test --bind="$2:/package-test" --boot systemd.unit=package-test.service
+"""
+
+
+def run(checks, package, directory):
+    missing = [tool for tool in ("systemd-nspawn", "unshare") if not shutil.which(tool)]
+    if os.geteuid() != 0 or missing:
+        return print(f"skipped the installation under systemd: it takes root{' and '.join([''] + missing)}")
+    shared = pathlib.Path(directory) / "package-test"
+    mount = pathlib.Path(directory) / "mount"
+    for folder in (shared, mount):
+        folder.mkdir()
+    shutil.copy(package, shared / "gateway.deb")
+    shutil.copytree(HERE, shared / "tests")
+    (shared / "package-test.service").write_text(UNIT.format(limit=LIMIT))
+    booted = subprocess.run(
+        ["unshare", "--mount", "bash", "-e", "-c", BOOT, "boot", mount, shared, str(LIMIT + 30)],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    output = shared / "output"
+    text = output.read_text() if output.exists() else ""
+    print(text, end="")
+    if not text and "Operation not permitted" in booted.stderr:
+        return print("skipped the installation under systemd: containers are not allowed here")
+    checks.passed += text.count("\nok ") + text.startswith("ok ")
+    checks.failed += text.count("\nFAILED ") + text.startswith("FAILED ")
+    checks.that("the end of the test inside" in text, "systemd came up, and the test in it to its end",
+                (booted.stdout + booted.stderr)[-3000:] + text[-500:])
