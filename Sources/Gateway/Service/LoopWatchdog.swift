@@ -3,6 +3,9 @@ internal import EventLoop
 
 /// Confined to the control loop, whose timer is the proof that it turns itself.
 final class LoopWatchdog: TimerHandler {
+  /// A service manager that asks for more than that asks in vain.
+  private static let shortestInterval: Int64 = 10_000_000
+
   private let loop: EventLoop
   private let mailboxes: [Mailbox<WorkerMessage>]
   /// Nanoseconds between two questions; nil: only the first one is asked.
@@ -29,7 +32,7 @@ final class LoopWatchdog: TimerHandler {
       return nil
     }
     if let owner = environment["WATCHDOG_PID"], !owner.isEmpty, Int32(owner) != process { return nil }
-    return limit * 1000 / 2
+    return max(limit * 1000 / 2, shortestInterval)
   }
 
   /// Asks for the first time.

@@ -11,20 +11,21 @@ extension SecretResolver {
     {
       return (nil, "\"\(name)\" is not the name of a credential")
     }
-    guard let directory = environment["CREDENTIALS_DIRECTORY"], directory.hasPrefix("/") else {
+    guard let passed = environment["CREDENTIALS_DIRECTORY"], passed.hasPrefix("/") else {
+      // What people run by hand (`check`, `status`) reads the files that systemd would pass.
+      let path = SystemFile.resolve("credentials/\(name)", in: directory)
+      if Self.exists(path) { return content(of: path) }
       return (
         nil,
         "credential \(name) was not passed: CREDENTIALS_DIRECTORY is not set, which systemd does for a service that has "
-          + "one; to check a file by hand, set it to a directory with a file \(name)"
+          + "one, and there is no file \(path)"
       )
     }
     // LoadCredential=gateway:/etc/gateway/credentials passes each file of that directory with the ID before its name.
-    for path in ["\(directory)/\(name)", "\(directory)/gateway_\(name)"] where Self.exists(path) {
-      return content(of: path)
-    }
+    for path in ["\(passed)/\(name)", "\(passed)/gateway_\(name)"] where Self.exists(path) { return content(of: path) }
     return (
       nil,
-      "credential \(name) was not passed: \(directory) has no file of that name; write LoadCredential=\(name):PATH into the "
+      "credential \(name) was not passed: \(passed) has no file of that name; write LoadCredential=\(name):PATH into the "
         + "unit, and restart"
     )
   }

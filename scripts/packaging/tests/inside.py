@@ -82,6 +82,8 @@ def credential():
                                   log={"access": "/var/log/gateway/access.log"}))
     good("it starts with a secret that only root can read", "systemctl", "restart", "gateway")
     checks.equal(served(), 200, "a request goes through with a token that took the secret")
+    made = run("gateway", "status", "--config", str(CONFIGURATION))
+    checks.that(made.returncode == 0 and "service" in made.stdout, "`gateway status` works for root", made.stdout + made.stderr)
     # The same by a drop-in, as one would pass a secret of another place.
     other = pathlib.Path("/root/other-secret")
     other.write_text(peers.SECRET)

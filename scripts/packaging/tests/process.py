@@ -52,7 +52,7 @@ class Running:
     def __init__(self, test, configuration, environment=None, sockets=(), names=None, count=None, owner=None):
         test.started += 1
         self.directory = f"{test.directory}/{test.started}"
-        os.mkdir(self.directory, 0o700)
+        os.makedirs(self.directory, 0o700, exist_ok=True)
         file = f"{self.directory}/gateway.json"
         with open(file, "w", encoding="utf-8") as out:
             json.dump(configuration, out)
@@ -338,6 +338,13 @@ class ProcessTest:
             self.checks.equal(peers.get(gateway.port(), "/api/x")[0], 200, f"the {name} form of a credential's file is read")
             self.checks.that(peers.SECRET not in gateway.log(), "its content is in no log")
             gateway.stop()
+        # By hand: from the directory beside the configuration.
+        beside = f"{self.directory}/{self.started + 1}"
+        os.mkdir(beside, 0o700)
+        os.symlink(directory, f"{beside}/credentials")
+        gateway = Running(self, peers.configuration(f"{self.directory}/state-hand", {"credential": "first"}))
+        self.checks.equal(peers.get(gateway.port(), "/api/x")[0], 200, "without systemd it is read beside the configuration")
+        gateway.stop()
         cases = [("first", {}, "CREDENTIALS_DIRECTORY is not set"), ("third", None, "LoadCredential=third:PATH"),
                  ("../first", None, "is not the name of a credential")]
         for name, environment, message in cases:
