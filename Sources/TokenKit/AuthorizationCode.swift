@@ -77,13 +77,47 @@ public struct AuthorizationEndpoint: Sendable, Equatable {
   }
 }
 
+extension SettingsKey where Value == HTTPURL? {
+  /// `authorization_url`: where people log in.
+  public static var authorizationURL: SettingsKey {
+    .url("authorization_url", "Where people log in (gateway login).").examples("https://sso.example/oauth2/auth")
+  }
+}
+
+extension SettingsKey where Value == String? {
+  /// `issuer`, of the answers of a login.
+  public static var issuer: SettingsKey {
+    .text("issuer", "The issuer that a login's answer must name (RFC 9207).").otherwise("any on the host of the URL")
+  }
+
+  /// `redirect_uri` where only a login needs it.
+  public static var redirectURI: SettingsKey {
+    .special(
+      SettingsEntry(
+        "redirect_uri", .text(SettingsText(SettingsPatterns.line)), "The redirect URI that the client registered.",
+        otherwise: "no login")
+    ) { $0.redirectURI() }.examples("https://my.app/callback")
+  }
+}
+
+extension SettingsRule {
+  /// For providers with logins.
+  public static var authorizationURLIsSealed: SettingsRule {
+    SettingsRule(
+      "An http:// \"authorization_url\" on another machine needs \"allow_plaintext\": true.",
+      when: .all([
+        .isSet("authorization_url"), .isSet("redirect_uri"), .not(.equals("allow_plaintext", .bool(true))),
+      ]), .matches("authorization_url", SettingsText(SettingsPatterns.sealed)))
+  }
+}
+
 extension SettingsReader {
   /// The keys of a login, for providers that offer one. `fallback` counts where the file has no `authorization_url`.
   public func authorization(
     clientID: String, redirectURI: String?, scope: String?, fallback: HTTPURL? = nil
   ) -> Result<AuthorizationEndpoint, AuthorizationUnavailable> {
-    let written = url("authorization_url")
-    let issuer = string("issuer")
+    let written = read(.authorizationURL)
+    let issuer = read(.issuer)
     let missing = [
       written == nil && fallback == nil ? "\"authorization_url\"" : nil, redirectURI == nil ? "\"redirect_uri\"" : nil,
     ].compactMap { $0 }

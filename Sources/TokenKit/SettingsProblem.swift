@@ -19,6 +19,10 @@ public struct SettingsProblem: Sendable, Hashable {
   /// Where in the file; filled in when all of it has been read, nil when the file as a whole is meant.
   public var position: SettingsPosition?
 
+  /// What people see below it, filled in with the position: the line of the file with a mark below the column, and what
+  /// the key is for. Values of secrets are not in it.
+  public var excerpt: [String] = []
+
   /// A problem at a place.
   public init(path: String, message: String, severity: Severity = .error, position: SettingsPosition? = nil) {
     self.path = path

@@ -1,4 +1,5 @@
-// Reads one JSON object of gateway.json, strictly. Providers read their own keys with it, the gateway all others.
+// Reads one JSON object of gateway.json, strictly. Providers read their own keys with it, the gateway all others; each
+// describes its keys as `SettingsKey` values and reads them by these.
 
 /// Where a secret's content comes from; the gateway implements it with the environment and files.
 public protocol SecretSource {
@@ -27,6 +28,8 @@ public final class SettingsReader {
 
   /// All keys that the object has, sorted.
   public var keys: [String] { members.keys.sorted() }
+
+  func keysAreAll(in names: Set<String>) -> Bool { members.keys.allSatisfy(names.contains) }
 
   /// The JSON path of a key.
   public func path(of key: String) -> String { SettingsPath.member(key, of: path) }

@@ -6,6 +6,9 @@ public protocol TokenProvider: Sendable {
   /// The name in gateway.json (`"provider": "vinid"`).
   static var id: String { get }
 
+  /// The provider's own keys of a credential: what is not among them is refused, and editors are told of them.
+  static var settings: SettingsObject { get }
+
   /// Reads the provider's own keys of a credential. Every problem goes to `settings`; the value is only used when
   /// there was none.
   init(settings: SettingsReader)

@@ -1,4 +1,4 @@
-// `gateway serve` and `gateway check`: reads the configuration, says what is wrong with it, hands it to the server.
+// `gateway serve`, `check` and `schema`: reads the configuration, says what is wrong with it, hands it to the server.
 internal import ArgumentParser
 internal import EventLoop
 internal import FoundationEssentials
@@ -9,7 +9,8 @@ struct GatewayCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "gateway",
     abstract: "A reverse proxy that puts bearer tokens on requests and keeps them fresh.",
-    version: "gateway \(Version.text)", subcommands: [Serve.self, Check.self, Status.self, Refresh.self, Login.self])
+    version: "gateway \(Version.text)",
+    subcommands: [Serve.self, Check.self, Schema.self, Status.self, Refresh.self, Login.self])
 }
 
 struct ConfigurationOption: ParsableArguments {
@@ -28,7 +29,7 @@ struct ConfigurationOption: ParsableArguments {
     case .failure(let invalid): (loaded, problems) = (nil, invalid.problems)
     }
     if loaded == nil || !quietly {
-      for line in ProblemReport.lines(problems, file: config) { StandardError.write(line: line) }
+      for line in ProblemReport.excerpts(problems, file: config) { StandardError.write(line: line) }
     }
     if let loaded { return loaded }
     if let summary = ProblemReport.summary(problems) { StandardError.write(line: "\(config): \(summary)") }
@@ -62,5 +63,20 @@ struct Check: ParsableCommand {
   func run() throws {
     _ = try file.load()
     print("\(file.config) is fine")
+  }
+}
+
+struct Schema: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Print the JSON Schema of the configuration file (draft 2020-12), for editors and validators.")
+
+  @Flag(help: "Print the tables of docs/configuration.md instead.")
+  var markdown = false
+
+  func run() throws {
+    print(
+      markdown
+        ? ConfigurationSchema.markdown(Registry.providers) : ConfigurationSchema.json(Registry.providers),
+      terminator: "")
   }
 }

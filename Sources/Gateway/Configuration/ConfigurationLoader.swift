@@ -38,16 +38,20 @@ package enum ConfigurationLoader {
     _ text: [UInt8], directory: String, registry: ProviderRegistry, environment: [String: String]
   ) -> Result<LoadedConfiguration, InvalidConfiguration> {
     let problems = SettingsProblems()
+    let settings = ConfigurationReader.settings(registry)
     let document: JSONDocument
     do {
       document = try JSONText.parse(text, deferring: "credentials", problems: problems)
     } catch {
       problems.add(SettingsProblem(path: "", message: error.message, position: error.position))
-      return .failure(InvalidConfiguration(problems: ProblemReport.sorted(problems.all)))
+      let quote = SourceQuote(text, settings: settings, brokenAt: error.position)
+      return .failure(InvalidConfiguration(problems: quote.added(to: ProblemReport.sorted(problems.all))))
     }
     guard case .object(let members) = document.value else {
-      let problem = SettingsProblem(path: "", message: "must be an object, not \(document.value.kind)")
-      return .failure(InvalidConfiguration(problems: [problem]))
+      let problem = SettingsProblem(
+        path: "", message: "must be a JSON object, not \(document.value.kind)", position: document.position(of: ""))
+      let quote = SourceQuote(text, settings: settings)
+      return .failure(InvalidConfiguration(problems: quote.added(to: [problem])))
     }
     let reader = ConfigurationReader(
       directory: directory, registry: registry, environment: environment, problems: problems)
@@ -59,7 +63,8 @@ package enum ConfigurationLoader {
         if problem.position == nil { problem.position = places?.position(of: problem.path) }
         return problem
       })
-    if all.contains(where: { $0.severity == .error }) { return .failure(InvalidConfiguration(problems: all)) }
-    return .success(LoadedConfiguration(configuration: configuration, warnings: all))
+    let quoted = all.isEmpty ? [] : SourceQuote(text, settings: settings).added(to: all)
+    if all.contains(where: { $0.severity == .error }) { return .failure(InvalidConfiguration(problems: quoted)) }
+    return .success(LoadedConfiguration(configuration: configuration, warnings: quoted))
   }
 }

@@ -9,22 +9,55 @@ struct ConfigurationReader {
   var environment: [String: String]
   var problems: SettingsProblems
 
+  private enum Key {
+    static let schema = SettingsKey.text(
+      "$schema", "The JSON Schema of this file, for editors; the gateway ignores it.")
+    static let workers = SettingsKey.integer("workers", "Data loops, a thread each.", in: 1...1024)
+      .otherwise("CPUs allowed by affinity and control group")
+    static let timeouts = SettingsKey.object("timeouts", "Time-outs.", Timeouts.settings)
+    static let limits = SettingsKey.object("limits", "Limits.", Limits.settings)
+    static let admin = SettingsKey.object(
+      "admin", "The listener for operators: loopback or a Unix socket, or with a token.", ListenerReading.adminSettings)
+    static let store = SettingsKey.object("store", "Where tokens are kept.", StoreReading.settings)
+    static let log = SettingsKey.object("log", "Logs.", LogConfiguration.settings)
+    static let trustedProxies = SettingsKey.texts(
+      "trusted_proxies", "Address blocks (CIDR) of proxies whose X-Forwarded-* fields are kept.",
+      ConfigurationPatterns.block
+    ).otherwise("none")
+    static let via = SettingsKey.flag("via", "Whether Via goes on requests.", default: true)
+    static let underscoreFields = SettingsKey.choice(
+      "underscore_fields", "What happens to callers' fields with _ in their names.", default: UnderscoreFields.drop)
+    static let listeners = SettingsKey.requiredObjects(
+      "listeners", "Where callers connect; names and addresses are unique.", ListenerReading.settings)
+    static let routes = SettingsKey.requiredObjects(
+      "routes", "Which requests go where; their order does not matter.", RouteReading.settings)
+  }
+
+  /// Everything that the file may say.
+  static func settings(_ registry: ProviderRegistry) -> SettingsObject {
+    SettingsObject([
+      Key.schema.entry, Key.listeners.entry, Key.admin.entry, Key.store.entry, CredentialKeys.map(registry).entry,
+      Key.routes.entry, Key.timeouts.entry, Key.limits.entry, Key.log.entry, Key.workers.entry,
+      Key.trustedProxies.entry, Key.via.entry, Key.underscoreFields.entry,
+    ])
+  }
+
   /// - Parameter credentials: the values of the members of `credentials`, which are not in `members`.
   func read(_ members: [String: JSONValue], credentials values: JSONDeferredValues) -> GatewayConfiguration {
     let secrets = SecretResolver(environment: environment, directory: directory)
     let top = SettingsReader(path: "", members: members, problems: problems, secrets: secrets)
     var configuration = GatewayConfiguration()
-    configuration.workers = top.integer("workers", in: 1...1024) ?? CPUQuota.cpus()
-    configuration.timeouts = Timeouts(top.object("timeouts"), over: nil)
-    configuration.limits = Limits(top.object("limits"), over: nil)
-    (configuration.admin, configuration.adminToken) = ListenerReading.admin(top.object("admin"))
-    configuration.store = StoreReading(directory: directory, problems: problems).read(top.object("store"))
-    configuration.log = LogConfiguration(top.object("log"), directory: directory)
-    configuration.trustedProxies = CIDR.list(top, "trusted_proxies") ?? []
-    configuration.via = top.flag("via", default: configuration.via)
-    configuration.underscoreFields = top.choice("underscore_fields", default: configuration.underscoreFields)
+    configuration.workers = top.read(Key.workers) ?? CPUQuota.cpus()
+    configuration.timeouts = Timeouts(top.read(Key.timeouts), over: nil)
+    configuration.limits = Limits(top.read(Key.limits), over: nil)
+    (configuration.admin, configuration.adminToken) = ListenerReading.admin(top.read(Key.admin))
+    configuration.store = StoreReading(directory: directory, problems: problems).read(top.read(Key.store))
+    configuration.log = LogConfiguration(top.read(Key.log), directory: directory)
+    configuration.trustedProxies = CIDR.list(top, Key.trustedProxies) ?? []
+    configuration.via = top.read(Key.via)
+    configuration.underscoreFields = top.read(Key.underscoreFields)
 
-    let listeners = top.objects("listeners").map(ListenerReading.init)
+    let listeners = top.read(Key.listeners).map(ListenerReading.init)
     if listeners.isEmpty, isMissing("listeners", members) {
       top.reject("listeners", "is missing; write for example [{\"address\": \"127.0.0.1:8080\"}]")
     }
@@ -37,7 +70,7 @@ struct ConfigurationReader {
     let reading = RouteReading(
       directory: directory, listeners: listeners.map(\.listener.name), credentials: credentials.map(\.name),
       timeouts: configuration.timeouts, limits: configuration.limits)
-    let routes = top.objects("routes").map(reading.read)
+    let routes = top.read(Key.routes).map(reading.read)
     if routes.isEmpty, isMissing("routes", members) {
       top.reject("routes", "is missing; without a route every request would get 404")
     }
@@ -45,7 +78,8 @@ struct ConfigurationReader {
     configuration.routes = routes.map(\.route)
     configuration.listeners = withHosts(listeners, routes)
     warnOfUnused(credentials.map(\.name), routes)
-    top.finish()
+    _ = top.read(Key.schema)
+    top.finish(Self.settings(registry))
     return configuration
   }
 
@@ -71,7 +105,7 @@ struct ConfigurationReader {
   private func credentials(
     _ top: SettingsReader, _ secrets: SecretResolver, _ values: JSONDeferredValues
   ) -> [(name: String, credential: CredentialConfiguration?)] {
-    guard let object = top.object("credentials") else { return [] }
+    guard let object = top.read(CredentialKeys.map(registry)) else { return [] }
     let reading = CredentialReading(registry: registry, secrets: secrets)
     var values = values
     return object.keys.map { name in

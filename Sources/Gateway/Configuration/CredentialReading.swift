@@ -3,8 +3,16 @@ internal import TokenKit
 
 /// Reads credentials; can read one again later, when its secret files may have changed.
 struct CredentialReading: Sendable {
-  var registry: ProviderRegistry
-  var secrets: SecretResolver
+  private let registry: ProviderRegistry
+  private let secrets: SecretResolver
+  /// The keys of each provider's credentials: there may be very many credentials.
+  private let keys: [String: SettingsObject]
+
+  init(registry: ProviderRegistry, secrets: SecretResolver) {
+    self.registry = registry
+    self.secrets = secrets
+    keys = Dictionary(registry.types.map { ($0.id, CredentialKeys.settings(of: $0)) }) { first, _ in first }
+  }
 
   /// Reads one credential. Nil when its provider is not known; every other problem leaves a value that must not be used.
   func read(name: String, members: [String: JSONValue], problems: SettingsProblems) -> CredentialConfiguration? {
@@ -13,7 +21,7 @@ struct CredentialReading: Sendable {
     if !Self.isName(name) {
       settings.reject(nil, "\"\(name)\" is not a name: use up to 64 letters, digits and the characters _ . -")
     }
-    let id = settings.requiredString("provider")
+    let id = settings.requiredString(CredentialKeys.provider)
     guard let type = registry.provider(id) else {
       // Without the provider nobody knows which of the other keys are right.
       if !id.isEmpty {
@@ -38,7 +46,7 @@ struct CredentialReading: Sendable {
       checkTokenURLs(settings, traits, allowPlaintext: credential.allowPlaintext)
       checkAuthorizationURL(settings, provider, allowPlaintext: credential.allowPlaintext)
     }
-    settings.finish()
+    if let known = keys[id] { settings.finish(known) }
     credential.readsFiles = members.values.contains(where: Self.readsFile)
     // What is kept for it is text: a tree of values takes several times as much.
     let text = credential.readsFiles ? JSONWriter.text(.object(members)) : []
@@ -76,24 +84,24 @@ struct CredentialReading: Sendable {
       }
       return nil
     }
-    return settings.secret("refresh_token")
+    return settings.read(CredentialKeys.refreshToken)
   }
 
   /// How the token and what goes with it are put on requests.
   private func readFields(
     _ settings: SettingsReader, into credential: inout CredentialConfiguration, _ traits: ProviderTraits
   ) {
-    credential.header = settings.string("header") ?? credential.header
+    credential.header = settings.read(CredentialKeys.header) ?? credential.header
     if let problem = FieldRules.problem(ofName: credential.header) {
       settings.reject("header", "\"\(credential.header)\" \(problem)")
     }
-    credential.scheme = settings.string("scheme") ?? credential.scheme
+    credential.scheme = settings.read(CredentialKeys.scheme) ?? credential.scheme
     if !credential.scheme.isEmpty, !HeaderText.isToken(credential.scheme) {
       settings.reject(
         "scheme", "\"\(credential.scheme)\" is not a scheme such as \"Bearer\"; \"\" sends the bare token")
     }
     var taken: Set<String> = [HeaderText.folded(credential.header)]
-    if let extra = settings.object("extra_headers") {
+    if let extra = settings.read(CredentialKeys.extraHeaders) {
       for name in extra.keys {
         let value: Secret?
         switch extra.value(name) {
@@ -128,29 +136,29 @@ struct CredentialReading: Sendable {
   private func readPolicy(
     _ settings: SettingsReader, into credential: inout CredentialConfiguration, _ traits: ProviderTraits
   ) {
-    let year = Duration.seconds(366 * 86_400)
-    credential.refreshAt = settings.number("refresh_at", in: 0.1...0.95) ?? credential.refreshAt
+    credential.refreshAt = settings.read(CredentialKeys.refreshAt) ?? credential.refreshAt
     credential.minRefreshInterval =
-      settings.duration("min_refresh_interval", in: .zero ... .seconds(86_400)) ?? credential.minRefreshInterval
-    credential.maxPerMinute = settings.integer("max_per_minute", in: 1...1_000_000)
+      settings.read(CredentialKeys.minRefreshInterval) ?? credential.minRefreshInterval
+    credential.maxPerMinute = settings.read(CredentialKeys.maxPerMinute)
     credential.defaultLifetime =
-      settings.duration("default_lifetime", in: .seconds(1)...year) ?? credential.defaultLifetime
+      settings.read(CredentialKeys.defaultLifetime) ?? credential.defaultLifetime
     credential.refreshTokenLifetime =
-      settings.duration("refresh_token_lifetime", in: .seconds(1)...(year * 100)) ?? traits.refreshTokenLifetime
-    if let written = settings.value("rejection_status"), written != .null {
+      settings.read(CredentialKeys.refreshTokenLifetime) ?? traits.refreshTokenLifetime
+    if let written = settings.value(CredentialKeys.rejectionStatus.name), written != .null {
       if let statuses = Self.statuses(written) {
         credential.rejectionStatuses = statuses
       } else {
-        settings.reject("rejection_status", "must be an array of HTTP statuses between 400 and 599, such as [401]")
+        settings.reject(
+          CredentialKeys.rejectionStatus.name, "must be an array of HTTP statuses between 400 and 599, such as [401]")
       }
     }
   }
 
   /// How the token endpoint is reached.
   private func readTransport(_ settings: SettingsReader, into credential: inout CredentialConfiguration) {
-    credential.caFile = CertificateFile.read(settings, "ca_file", directory: secrets.directory)
-    credential.allowPlaintext = settings.flag("allow_plaintext", default: false)
-    credential.proxy = settings.url("proxy")
+    credential.caFile = CertificateFile.read(settings, CredentialKeys.caFile, directory: secrets.directory)
+    credential.allowPlaintext = settings.read(CredentialKeys.allowPlaintext)
+    credential.proxy = settings.read(CredentialKeys.proxy)
     if let proxy = credential.proxy, proxy.pathAndQuery != "/" {
       settings.reject("proxy", "must be scheme, host and port alone")
     }
@@ -228,17 +236,22 @@ struct CredentialReading: Sendable {
 
 /// `ca_file`, for upstreams and token endpoints.
 enum CertificateFile {
+  /// The key.
+  static func key(_ meaning: String) -> SettingsKey<String?> {
+    SettingsKey.text("ca_file", meaning, SettingsText(length: 1 ... .max)).otherwise("the system's")
+  }
+
   /// The absolute path, nil when absent. A file without any certificate is reported now, not at the first connection.
-  static func read(_ settings: SettingsReader, _ key: String, directory: String) -> String? {
-    guard let written = settings.string(key) else { return nil }
+  static func read(_ settings: SettingsReader, _ key: SettingsKey<String?>, directory: String) -> String? {
+    guard let written = settings.read(key) else { return nil }
     let path = SystemFile.resolve(written, in: directory)
     do {
       let file = try SystemFile.read(path, limit: 16 << 20)
       if !String(decoding: file.bytes, as: UTF8.self).contains("-----BEGIN ") {
-        settings.reject(key, "file \(path) has no certificates in PEM form")
+        settings.reject(key.name, "file \(path) has no certificates in PEM form")
       }
     } catch {
-      settings.reject(key, "file \(path) \(error.message)")
+      settings.reject(key.name, "file \(path) \(error.message)")
     }
     return path
   }

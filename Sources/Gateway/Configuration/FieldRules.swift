@@ -4,7 +4,7 @@ internal import TokenKit
 /// Names of fields that come from the configuration.
 enum FieldRules {
   /// Fields that the gateway owns, besides those of the message and the connection that `HeaderText` knows.
-  private static let reserved: Set<String> = [
+  static let reserved: Set<String> = [
     "http2-settings", "proxy-authorization", "via", "max-forwards", "x-gateway-token",
   ]
 

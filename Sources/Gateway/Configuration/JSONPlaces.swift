@@ -47,6 +47,22 @@ struct JSONPlaces {
     return path[..<cut]
   }
 
+  /// Where the first bytes are that are no UTF-8.
+  static func firstMalformed(_ bytes: [UInt8]) -> SettingsPosition? {
+    if String(validating: bytes, as: UTF8.self) != nil { return nil }
+    var position = SettingsPosition(line: 1, column: 1)
+    var parser = Unicode.UTF8.ForwardParser()
+    var rest = bytes.makeIterator()
+    while case .valid(let scalar) = parser.parseScalar(from: &rest) {
+      switch Unicode.UTF8.decode(scalar) {
+      case "\n": position = SettingsPosition(line: position.line + 1, column: 1)
+      case "\u{feff}" where position == SettingsPosition(line: 1, column: 1): break
+      default: position.column += 1
+      }
+    }
+    return position
+  }
+
   /// The place of a byte.
   func position(at offset: Int) -> SettingsPosition {
     var (low, high) = (0, lineStarts.count)

@@ -113,9 +113,12 @@ struct JSONText {
   }
 
   private mutating func document() throws(SyntaxError) -> JSONValue {
-    guard String(validating: bytes, as: UTF8.self) != nil else { throw error("the file is not UTF-8 text") }
+    if let position = JSONPlaces.firstMalformed(bytes) {
+      throw SyntaxError(message: "the file is not UTF-8 text; save it as UTF-8", position: position)
+    }
     try skipSpace()
     if index == bytes.count { throw error("the file is empty; it must hold a JSON object") }
+    offsets?[""] = index
     let value = try value(path: offsets == nil ? nil : "", depth: 0)
     try skipSpace()
     if index < bytes.count { throw error("\(shown) stands behind the end of the document") }

@@ -33,40 +33,74 @@ package struct Limits: Sendable, Equatable {
 
 extension Limits {
   private struct Key {
-    enum Kind { case size, count }
-
-    var name: String
+    var key: SettingsKey<Int?>
     var path: WritableKeyPath<Limits, Int>
-    var kind: Kind
-    var bounds: ClosedRange<Int>
     /// Whether a route may set it.
     var perRoute: Bool
-    /// Whether `null` is written for "no limit".
-    var nullable = false
+    /// Whether `null` is written for "no limit", which is then the default too.
+    var nullable: Bool
+
+    init(_ key: SettingsKey<Int?>, _ path: WritableKeyPath<Limits, Int>, perRoute: Bool) {
+      self.key = key
+      self.path = path
+      self.perRoute = perRoute
+      nullable = Limits()[keyPath: path] == .max
+      self.key.entry.fallback = nullable ? .null : key.entry.fallback
+    }
+
+    static func size(
+      _ name: String, _ path: WritableKeyPath<Limits, Int>, _ bounds: ClosedRange<Int>, perRoute: Bool,
+      _ meaning: String
+    ) -> Key {
+      Key(.size(name, meaning, in: bounds, default: Limits()[keyPath: path]), path, perRoute: perRoute)
+    }
+
+    static func count(
+      _ name: String, _ path: WritableKeyPath<Limits, Int>, _ bounds: ClosedRange<Int>, perRoute: Bool,
+      _ meaning: String
+    ) -> Key {
+      Key(.integer(name, meaning, in: bounds, default: Limits()[keyPath: path]), path, perRoute: perRoute)
+    }
   }
 
+  private static let heads = 1024...(1024 * 1024)
+  private static let anySize = 0...(1 << 40)
   private static var table: [Key] {
-    let anySize = 0...(1 << 40)
-    let heads = 1024...(1024 * 1024)
-    let counts = 1...10_000_000
-    return [
-      Key(name: "request_head", path: \.requestHead, kind: .size, bounds: heads, perRoute: false),
-      Key(name: "response_head", path: \.responseHead, kind: .size, bounds: heads, perRoute: true),
-      Key(name: "headers", path: \.headers, kind: .count, bounds: 1...1000, perRoute: false),
-      Key(name: "request_body", path: \.requestBody, kind: .size, bounds: anySize, perRoute: true, nullable: true),
-      Key(name: "replay_body", path: \.replayBody, kind: .size, bounds: 0...(1 << 30), perRoute: true),
-      Key(name: "replay_memory", path: \.replayMemory, kind: .size, bounds: anySize, perRoute: false),
-      Key(name: "parked", path: \.parked, kind: .count, bounds: 0...10_000_000, perRoute: false),
-      Key(name: "connections", path: \.connections, kind: .count, bounds: counts, perRoute: false),
-      Key(name: "upstream_connections", path: \.upstreamConnections, kind: .count, bounds: counts, perRoute: true),
-      Key(
-        name: "upstream_idle_connections", path: \.upstreamIdleConnections, kind: .count, bounds: 0...10_000_000,
-        perRoute: true, nullable: true),
-      Key(
-        name: "token_calls_per_host", path: \.tokenCallsPerHost, kind: .count, bounds: 1...10_000, perRoute: false),
-      Key(name: "min_rate", path: \.minRate, kind: .size, bounds: 0...(1 << 30), perRoute: false),
+    [
+      .size("request_head", \.requestHead, heads, perRoute: false, "Bytes of a request's head."),
+      .size("response_head", \.responseHead, heads, perRoute: true, "Bytes of an answer's head."),
+      .count("headers", \.headers, 1...1000, perRoute: false, "Field lines of a head."),
+      .size("request_body", \.requestBody, anySize, perRoute: true, "Bytes of a request's body; null: any number."),
+      .size(
+        "replay_body", \.replayBody, 0...(1 << 30), perRoute: true,
+        "Bytes of one request's body that are kept to send it again with a new token."),
+      .size(
+        "replay_memory", \.replayMemory, anySize, perRoute: false, "Bytes of all bodies that are kept, in the process."),
+      .count(
+        "parked", \.parked, 0...10_000_000, perRoute: false,
+        "Requests that wait for a token, in the process; one credential at most a quarter."),
+      .count("connections", \.connections, 1...10_000_000, perRoute: false, "Callers' connections, in the process."),
+      .count(
+        "upstream_connections", \.upstreamConnections, 1...10_000_000, perRoute: true,
+        "Connections to one upstream, in the process; each data loop has its part, and at least one."),
+      .count(
+        "upstream_idle_connections", \.upstreamIdleConnections, 0...10_000_000, perRoute: true,
+        "How many of them are kept while nobody uses them; null: all."),
+      .count(
+        "token_calls_per_host", \.tokenCallsPerHost, 1...10_000, perRoute: false,
+        "Token calls that one token host gets at the same time."),
+      .size(
+        "min_rate", \.minRate, 0...(1 << 30), perRoute: false,
+        "Bytes a second that a caller must send of a body or take of an answer, over stream_idle (10 s to 30 s); \"0B\": "
+          + "anything at all within stream_idle."),
     ]
   }
+
+  /// The keys of the top level's `limits`.
+  static let settings = SettingsObject(table.map(\.key.entry))
+  /// The keys of a route's.
+  static let routeSettings = SettingsObject(
+    table.filter(\.perRoute).map { $0.key.otherwise("the top level's").entry })
 
   /// The top level's `limits`, over the defaults; or a route's, over the top level's.
   init(_ settings: SettingsReader?, over base: Limits?) {
@@ -74,18 +108,13 @@ extension Limits {
     guard let settings else { return }
     for key in Self.table {
       if base != nil, !key.perRoute {
-        if settings.has(key.name) { settings.reject(key.name, "can only be set at the top level") }
-      } else if key.nullable, settings.value(key.name) == .null {
+        if settings.has(key.key.name) { settings.reject(key.key.name, "can only be set at the top level") }
+      } else if key.nullable, settings.value(key.key.name) == .null {
         self[keyPath: key.path] = .max
-      } else {
-        let value =
-          switch key.kind {
-          case .size: settings.size(key.name, in: key.bounds)
-          case .count: settings.integer(key.name, in: key.bounds)
-          }
-        if let value { self[keyPath: key.path] = value }
+      } else if let value = settings.read(key.key) {
+        self[keyPath: key.path] = value
       }
     }
-    settings.finish()
+    settings.finish(Self.settings)
   }
 }

@@ -9,27 +9,85 @@ struct ListenerReading {
   var hosts: [String]?
   var path: String
 
+  private enum Key {
+    static let address = SettingsKey.requiredText(
+      "address", "Where callers connect: 127.0.0.1:8080, [::1]:8080 or unix:/path.", ConfigurationPatterns.address
+    ).examples("127.0.0.1:8080", "[::1]:8080", "unix:/run/gateway/gateway.sock")
+    static let name = SettingsKey.text(
+      "name", "For routes, logs and metrics.", ConfigurationPatterns.listenerName
+    ).otherwise("the address")
+    static let hosts = SettingsKey.texts(
+      "hosts", "Hosts that requests may name, without port; others get 421. \"*\" alone: any.",
+      ConfigurationPatterns.hosts, least: 1
+    ).otherwise("on loopback: loopback names, its own address and the routes' hosts; elsewhere any")
+    static let allow = SettingsKey.texts(
+      "allow", "Address blocks (CIDR) that may connect; others get 403.", ConfigurationPatterns.block, least: 1
+    ).otherwise("everybody")
+    static let callerToken = SettingsKey.secret(
+      "caller_token", "A secret that callers send as X-Gateway-Token; it is never forwarded.",
+      SettingsText(SettingsPatterns.fieldText, length: 1...8192))
+    static let open = SettingsKey.flag(
+      "open", "Must be true for a listener that other machines reach, without \"allow\" and \"caller_token\".")
+    static let halfClose = SettingsKey.flag(
+      "half_close", "Whether a caller that ended its sending direction still gets its answer.")
+    static let adminAddress = SettingsKey.text(
+      "address", "Where /healthz, /readyz, /metrics and /api are served.", ConfigurationPatterns.address,
+      default: "127.0.0.1:9901")
+    static let adminToken = SettingsKey.secret(
+      "token", "What callers of the admin listener send as a bearer token; needed when other machines reach it.",
+      SettingsText("^[!-~]+$", length: 1...16384))
+  }
+
+  /// The keys of a listener.
+  static let settings = SettingsObject(
+    [
+      Key.name.entry, Key.address.entry, Key.hosts.entry, Key.allow.entry, Key.callerToken.entry, Key.open.entry,
+      Key.halfClose.entry,
+    ],
+    rules: [
+      SettingsRule(
+        "A listener that other machines reach needs \"allow\", \"caller_token\" or \"open\": true.",
+        when: .not(.matches("address", ConfigurationPatterns.ownAddress)),
+        .any([.isSet("allow"), .isSet("caller_token"), .equals("open", .bool(true))])),
+      SettingsRule(
+        "\"allow\" means nothing on a Unix socket.", when: .matches("address", SettingsText("^unix:")),
+        .not(.isSet("allow"))),
+      SettingsRule("\"*\" in \"hosts\" stands alone.", .not(.containsBesides("hosts", .string("*")))),
+      SettingsRule(
+        "An address that is no name needs \"name\".", when: .not(.isSet("name")),
+        .matches("address", ConfigurationPatterns.listenerName)),
+    ])
+
+  /// The keys of `admin`.
+  static let adminSettings = SettingsObject(
+    [Key.adminAddress.entry, Key.adminToken.entry],
+    rules: [
+      SettingsRule(
+        "An admin listener that other machines reach needs \"token\".",
+        when: .all([.isSet("address"), .not(.matches("address", ConfigurationPatterns.ownAddress))]), .isSet("token"))
+    ])
+
   /// Reads one entry of `listeners`; nil when its address can't be used.
   init(_ settings: SettingsReader) {
     path = settings.path
-    let text = settings.requiredString("address")
+    let text = settings.read(Key.address)
     let address = Self.address(settings, "address", text)
-    let name = settings.string("name") ?? text
+    let name = settings.read(Key.name) ?? text
     if !name.isEmpty || settings.has("name"), !Self.isName(name) {
       settings.reject(
         "name", "\"\(name)\" is not a name: use up to 128 letters, digits and the characters _ . : / [ ] -")
     }
     hosts = Self.hosts(settings)
-    let allow = CIDR.list(settings, "allow")
-    let callerToken = settings.secret("caller_token")
+    let allow = CIDR.list(settings, Key.allow)
+    let callerToken = settings.read(Key.callerToken)
     if let callerToken, !HeaderText.isValue(callerToken.reveal()) {
       settings.reject("caller_token", "has characters that a header field can't carry")
     }
-    let isOpen = settings.flag("open", default: false)
+    let isOpen = settings.read(Key.open)
     listener = ListenerConfiguration(
       name: name, address: address ?? .unix(path: ""), allow: allow ?? [], callerToken: callerToken,
-      halfClose: settings.flag("half_close", default: false))
-    settings.finish()
+      halfClose: settings.read(Key.halfClose))
+    settings.finish(Self.settings)
 
     guard let address else { return }
     if case .unix = address {
@@ -63,7 +121,7 @@ struct ListenerReading {
   }
 
   private static func hosts(_ settings: SettingsReader) -> [String]? {
-    guard let written = settings.strings("hosts") else { return nil }
+    guard let written = settings.read(Key.hosts) else { return nil }
     if written.isEmpty { settings.reject("hosts", "lets no request in; write [\"*\"] for any host") }
     if written.contains("*"), written.count > 1 {
       settings.reject("hosts", "\"*\" takes every host already; it must stand alone")
@@ -97,12 +155,13 @@ struct ListenerReading {
   static func admin(_ settings: SettingsReader?) -> (address: SocketAddress, token: Secret?) {
     let fallback = GatewayConfiguration().admin
     guard let settings else { return (fallback, nil) }
-    defer { settings.finish() }
-    let token = settings.secret("token")
+    defer { settings.finish(adminSettings) }
+    let token = settings.read(Key.adminToken)
     if let token, !HeaderText.isAccessToken(token.reveal()) {
       settings.reject("token", "has characters that a bearer token can't have: use visible ASCII without spaces")
     }
-    guard let text = settings.string("address"), let address = address(settings, "address", text) else {
+    if settings.value("address") == .string("") { settings.reject("address", "must not be empty") }
+    guard let text = settings.read(Key.adminAddress), let address = address(settings, "address", text) else {
       return (fallback, token)
     }
     if !address.isLoopback, !settings.isSet("token") {
@@ -160,14 +219,15 @@ struct ListenerReading {
 
 extension CIDR {
   /// An array of address blocks, nil when absent.
-  static func list(_ settings: SettingsReader, _ key: String) -> [CIDR]? {
-    settings.strings(key)?.enumerated().compactMap { index, text in
+  static func list(_ settings: SettingsReader, _ key: SettingsKey<[String]?>) -> [CIDR]? {
+    settings.read(key)?.enumerated().compactMap { index, text in
       switch CIDR.parse(text) {
       case .success(let block): return block
       case .failure(let problem):
         settings.problems.add(
           SettingsProblem(
-            path: SettingsPath.element(index, of: settings.path(of: key)), message: "\"\(text)\" \(problem.message)"))
+            path: SettingsPath.element(index, of: settings.path(of: key.name)),
+            message: "\"\(text)\" \(problem.message)"))
         return nil
       }
     }

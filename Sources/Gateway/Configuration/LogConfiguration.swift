@@ -42,22 +42,41 @@ package struct LogConfiguration: Sendable {
     self.redact = redact
   }
 
+  private enum Key {
+    static let level = SettingsKey.choice(
+      "level", "Least severity in the operational log, which goes to standard error.", default: Logger.Level.info)
+    static let format = SettingsKey.choice(
+      "format",
+      "How lines look. text: the operational log for people, the access log as combined; combined: the access log only.",
+      default: Format.json)
+    static let access = SettingsKey.text(
+      "access",
+      "Where the access log goes: off, stdout, stderr, or the path of a file (with a / or a . in it).",
+      SettingsText(#"[/.]"#, refused: ["/$", #"\u0000"#], always: ["off", "stdout", "stderr"]), default: "off")
+    static let redact = SettingsKey.texts(
+      "redact", "Query parameters whose values do not stand in the access log; letters in either case.",
+      SettingsText(length: 1 ... .max), default: usualSecrets)
+  }
+
+  /// The keys of `log`.
+  static let settings = SettingsObject([Key.level.entry, Key.format.entry, Key.access.entry, Key.redact.entry])
+
   var accessFormat: AccessFormat { format == .json ? .json : .combined }
 
   /// - Parameter directory: where relative paths count from.
   init(_ settings: SettingsReader?, directory: String) {
     self.init()
     guard let settings else { return }
-    level = settings.choice("level", default: level)
-    format = settings.choice("format", default: format)
-    redact = settings.strings("redact") ?? redact
+    level = settings.read(Key.level)
+    format = settings.read(Key.format)
+    redact = settings.read(Key.redact) ?? redact
     if redact.contains("") { settings.reject("redact", "must name query parameters, and one of the names is empty") }
     access = Self.destination(settings, directory)
-    settings.finish()
+    settings.finish(Self.settings)
   }
 
   private static func destination(_ settings: SettingsReader, _ directory: String) -> AccessDestination {
-    guard let text = settings.string("access") else { return .off }
+    guard let text = settings.read(Key.access) else { return .off }
     switch text {
     case "off": return .off
     case "stdout": return .standardOutput

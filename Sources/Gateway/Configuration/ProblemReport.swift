@@ -25,6 +25,11 @@ package enum ProblemReport {
     }
   }
 
+  /// The same with what belongs below each: the line of the file, a mark below the column, what the key is for.
+  package static func excerpts(_ problems: [SettingsProblem], file: String) -> [String] {
+    zip(lines(problems, file: file), problems).flatMap { [$0] + $1.excerpt }
+  }
+
   /// `2 errors, 1 warning`; nil when there is nothing to count.
   package static func summary(_ problems: [SettingsProblem]) -> String? {
     let errors = problems.count { $0.severity == .error }
@@ -37,7 +42,7 @@ package enum ProblemReport {
   }
 
   /// Names and values come from the file: control characters must not reach a terminal.
-  private static func printable(_ text: String) -> String {
+  static func printable(_ text: String) -> String {
     var shown = ""
     for scalar in text.unicodeScalars {
       switch scalar.properties.generalCategory {

@@ -18,12 +18,89 @@ struct RouteReading {
     var matchIsSound: Bool
   }
 
+  private enum Key {
+    static let name = SettingsKey.text(
+      "name", "Unique; for logs and metrics.", SettingsText("^[!#-~]{1,128}$")
+    ).otherwise("made of host and path_prefix")
+    static let match = SettingsKey.object(
+      "match",
+      "The requests that it takes. The best host wins, then the longest prefix; two routes must not take the "
+        + "same requests.", matchSettings
+    ).otherwise("all requests")
+    static let stripPrefix = SettingsKey.flag("strip_prefix", "Whether path_prefix is taken off the path.")
+    static let preserveHost = SettingsKey.flag(
+      "preserve_host", "Whether the caller's Host goes on instead of the upstream's own.")
+    static let upstream = SettingsKey.object("upstream", "Where requests go.", upstreamSettings, presence: .required)
+    static let credential = SettingsEntry(
+      "credential", .text(SettingsText(length: 1 ... .max)),
+      "The name of one of \"credentials\", or null to forward requests without one.", presence: .written)
+    static let timeouts = SettingsKey.object(
+      "timeouts", "Time-outs of this route.", Timeouts.routeSettings
+    ).otherwise("the top level's")
+    static let limits = SettingsKey.object(
+      "limits", "Limits of this route.", Limits.routeSettings
+    ).otherwise("the top level's")
+
+    static let listener = SettingsKey.text("listener", "The name of one of \"listeners\".").otherwise("all")
+    static let host = SettingsKey.text("host", "The Host that requests name, without port.", ConfigurationPatterns.host)
+      .otherwise("any").examples("api.internal")
+    static let pathPrefix = SettingsKey.text(
+      "path_prefix", "Whole segments: /a takes /a, /a/ and /a/b, not /ab.", ConfigurationPatterns.pathPrefix
+    ).otherwise("all paths").examples("/api/")
+    static let methods = SettingsKey.texts(
+      "methods", "Methods, in capitals.", ConfigurationPatterns.method, least: 1, unique: true
+    ).otherwise("any")
+
+    static let url = SettingsKey.url(
+      "url", "The server, with the path that goes before the request's.", ConfigurationPatterns.upstreamURL
+    ).examples("https://api.example")
+    static let urls = SettingsKey.texts(
+      "urls", "Several servers, with the same scheme and path: the one with the fewest requests at hand is taken.",
+      ConfigurationPatterns.upstreamURL, least: 1)
+    static let tlsServerName = SettingsKey.text(
+      "tls_server_name", "The name in the certificate.", ConfigurationPatterns.serverName
+    ).otherwise("the URL's host")
+    static let caFile = CertificateFile.key("PEM file with the authorities to trust instead of the system's.")
+    static let allowPlaintext = SettingsKey.flag(
+      "allow_plaintext", "Must be true for http:// to another machine: tokens cross the network unencrypted.")
+  }
+
+  /// The keys of a route.
+  static let settings = SettingsObject([
+    Key.name.entry, Key.match.entry, Key.upstream.entry, Key.credential, Key.stripPrefix.entry,
+    Key.preserveHost.entry, Key.timeouts.entry, Key.limits.entry,
+  ])
+
+  private static let matchSettings = SettingsObject([
+    Key.listener.entry, Key.host.entry, Key.pathPrefix.entry, Key.methods.entry,
+  ])
+
+  private static let upstreamSettings = SettingsObject(
+    [Key.url.entry, Key.urls.entry, Key.caFile.entry, Key.tlsServerName.entry, Key.allowPlaintext.entry],
+    rules: [
+      SettingsRule("Either \"url\" or \"urls\" is set.", .exactlyOne(["url", "urls"])),
+      SettingsRule(
+        "http:// to another machine needs \"allow_plaintext\": true.",
+        when: .not(.equals("allow_plaintext", .bool(true))),
+        .any([
+          .matches("url", SettingsText(SettingsPatterns.sealed)),
+          .allMatch("urls", SettingsText(SettingsPatterns.sealed)),
+        ])),
+      SettingsRule(
+        "\"ca_file\" and \"tls_server_name\" are for https://.",
+        when: .any([.isSet("ca_file"), .isSet("tls_server_name")]),
+        .any([
+          .matches("url", SettingsText(SettingsPatterns.https)),
+          .allMatch("urls", SettingsText(SettingsPatterns.https)),
+        ])),
+    ])
+
   /// Reads one entry. Beside an error the route must not be used.
   func read(_ settings: SettingsReader) -> Reading {
     let before = settings.problems.all.count
-    let match = settings.object("match").map(self.match) ?? RouteMatch()
+    let match = settings.read(Key.match).map(self.match) ?? RouteMatch()
     let matchIsSound = settings.problems.all.count == before
-    let name = settings.string("name") ?? (match.host ?? "") + (match.pathPrefix.isEmpty ? "/" : match.pathPrefix)
+    let name = settings.read(Key.name) ?? (match.host ?? "") + (match.pathPrefix.isEmpty ? "/" : match.pathPrefix)
     if name.isEmpty || name.utf8.count > 128 || !name.utf8.allSatisfy({ (0x21..<0x7f).contains($0) && $0 != 0x22 }) {
       settings.reject("name", "must be 1 to 128 printable characters without spaces and quotes")
     }
@@ -31,16 +108,16 @@ struct RouteReading {
     let credential = self.credential(settings)
     var route = RouteConfiguration(
       name: name, match: match, upstream: upstream ?? UpstreamConfiguration(origins: []), credential: credential)
-    route.stripPrefix = settings.flag("strip_prefix", default: false)
-    route.preserveHost = settings.flag("preserve_host", default: false)
-    route.timeouts = Timeouts(settings.object("timeouts"), over: timeouts)
-    route.limits = Limits(settings.object("limits"), over: limits)
-    settings.finish()
+    route.stripPrefix = settings.read(Key.stripPrefix)
+    route.preserveHost = settings.read(Key.preserveHost)
+    route.timeouts = Timeouts(settings.read(Key.timeouts), over: timeouts)
+    route.limits = Limits(settings.read(Key.limits), over: limits)
+    settings.finish(Self.settings)
     return Reading(path: settings.path, route: route, matchIsSound: matchIsSound)
   }
 
   private func credential(_ settings: SettingsReader) -> Int? {
-    guard let value = settings.value("credential") else {
+    guard let value = settings.value(Key.credential.name) else {
       settings.reject(
         "credential", "is missing; write \"credential\": null to forward this route's requests without one")
       return nil
@@ -53,31 +130,31 @@ struct RouteReading {
 
   private func match(_ settings: SettingsReader) -> RouteMatch {
     var match = RouteMatch()
-    if let name = settings.string("listener") {
+    if let name = settings.read(Key.listener) {
       match.listener = listeners.firstIndex(of: name)
       if match.listener == nil { settings.reject("listener", unknown(name, "listener", among: listeners)) }
     }
-    if let text = settings.string("host") {
+    if let text = settings.read(Key.host) {
       match.host = HostName.normal(text)
       if match.host == nil {
         settings.reject(
           "host", "\"\(text)\" is not a host; write it without scheme, port and path (wildcards don't work)")
       }
     }
-    if let text = settings.string("path_prefix") {
+    if let text = settings.read(Key.pathPrefix) {
       if let problem = PathPrefix.problem(text, mayBeEncoded: false) {
         settings.reject("path_prefix", "\"\(text)\" \(problem)")
       } else {
         match.pathPrefix = PathPrefix.normal(text)
       }
     }
-    if let methods = settings.strings("methods") { match.methods = self.methods(methods, settings) }
-    settings.finish()
+    if let methods = settings.read(Key.methods) { match.methods = self.methods(methods, settings) }
+    settings.finish(Self.matchSettings)
     return match
   }
 
   private func methods(_ written: [String], _ settings: SettingsReader) -> [String] {
-    let usual = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]
+    let usual = ConfigurationPatterns.usualMethods
     if written.isEmpty { settings.reject("methods", "takes no request; leave the key out for all methods") }
     for (index, method) in written.enumerated() {
       let message: String
@@ -99,14 +176,14 @@ struct RouteReading {
   }
 
   private func upstream(_ route: SettingsReader) -> UpstreamConfiguration? {
-    guard let settings = route.object("upstream") else {
+    guard let settings = route.read(Key.upstream) else {
       if !route.isSet("upstream") { route.reject("upstream", "is missing; write {\"url\": \"https://…\"}") }
       return nil
     }
-    defer { settings.finish() }
-    let allowPlaintext = settings.flag("allow_plaintext", default: false)
-    let serverName = settings.string("tls_server_name")
-    let caFile = CertificateFile.read(settings, "ca_file", directory: directory)
+    defer { settings.finish(Self.upstreamSettings) }
+    let allowPlaintext = settings.read(Key.allowPlaintext)
+    let serverName = settings.read(Key.tlsServerName)
+    let caFile = CertificateFile.read(settings, Key.caFile, directory: directory)
     let urls = self.urls(settings, allowPlaintext: allowPlaintext)
     if let serverName, HostName.normal(serverName) != serverName.lowercased() {
       settings.reject("tls_server_name", "\"\(serverName)\" is not a host name")
@@ -122,8 +199,8 @@ struct RouteReading {
   }
 
   private func urls(_ settings: SettingsReader, allowPlaintext: Bool) -> [HTTPURL] {
-    let single = settings.url("url")
-    let written = settings.strings("urls")
+    let single = settings.read(Key.url)
+    let written = settings.read(Key.urls)
     let (hasURL, hasURLs) = (settings.isSet("url"), settings.isSet("urls"))
     if hasURL == hasURLs {
       settings.reject(nil, hasURL ? "has both \"url\" and \"urls\"; write one of them" : "needs \"url\" or \"urls\"")

@@ -9,6 +9,33 @@ struct SecretResolver: SecretSource, Sendable {
   private static let largestFile = 64 * 1024
   private static let forms = #"{"env": "NAME"}, {"file": "path"}, {"credential": "NAME"} or {"value": "…"}"#
 
+  private enum Key {
+    static let variable = SettingsKey.text(
+      "env", "The environment variable that holds it.", SettingsText(length: 1 ... .max)
+    ).examples("CLIENT_SECRET")
+    static let file = SettingsKey.text(
+      "file", "The file that holds it: for its owner alone; one line end at its end does not count.",
+      SettingsText(length: 1 ... .max)
+    ).examples("/run/secrets/client-secret")
+    static let credential = SettingsKey.text(
+      "credential",
+      "The name of a systemd credential (LoadCredential); without systemd, a file of that name in the folder "
+        + "`credentials` beside gateway.json.",
+      SettingsText(length: 1 ... .max)
+    ).examples("client-secret")
+    static let value = SettingsKey.text(
+      "value", "The secret itself, for trials: it stands in every copy of the file.", SettingsText(length: 1 ... .max))
+  }
+
+  /// The keys of a reference.
+  static let settings = SettingsObject(
+    [Key.variable.entry, Key.file.entry, Key.credential.entry, Key.value.entry],
+    rules: [
+      SettingsRule(
+        "Exactly one of the keys is set.",
+        .exactlyOne([Key.variable.name, Key.file.name, Key.credential.name, Key.value.name]))
+    ])
+
   func secret(from value: JSONValue, path: String, problems: SettingsProblems) -> Secret? {
     func reject(_ message: String) -> Secret? {
       problems.add(SettingsProblem(path: path, message: message))
@@ -17,11 +44,11 @@ struct SecretResolver: SecretSource, Sendable {
     guard case .object(let members) = value else { return reject("must be \(Self.forms), not \(value.kind)") }
     let settings = SettingsReader(path: path, members: members, problems: problems, secrets: self)
     let before = problems.all.count
-    let variable = settings.string("env")
-    let file = settings.string("file")
-    let credential = settings.string("credential")
-    let text = settings.string("value")
-    settings.finish()
+    let variable = settings.read(Key.variable)
+    let file = settings.read(Key.file)
+    let credential = settings.read(Key.credential)
+    let text = settings.read(Key.value)
+    settings.finish(Self.settings)
     if problems.all.count > before { return nil }
     switch (variable, file, credential, text) {
     case (let variable?, nil, nil, nil):

@@ -9,21 +9,54 @@ struct StoreReading {
 
   private enum Kind: String, CaseIterable { case sqlite, postgres }
 
+  private enum Key {
+    static let kind = SettingsKey.choice(
+      "kind", "A file for one process, or a PostgreSQL database that replicas share.", default: Kind.sqlite)
+    static let path = SettingsKey.text(
+      "path",
+      "The SQLite file, mode 0600, in a directory for its owner alone, which is made when it is missing.",
+      SettingsText(refused: ["/$"], length: 1 ... .max), default: "gateway.db")
+    static let url = SettingsKey.secret(
+      "url", "The PostgreSQL database, as a secret: postgres://user:password@host:5432/database.",
+      SettingsText("^postgres(?:ql)?://"))
+    static let key = SettingsKey.secret(
+      "encryption_key",
+      "32 bytes in base64 or as 64 hexadecimal digits (openssl rand -base64 32): tokens at rest are encrypted with "
+        + "AES-256-GCM.", keyText)
+    static let previous = SettingsKey.secret(
+      "encryption_key_previous", "The key before it, which is only read with.", keyText)
+    private static let keyText = SettingsText("^(?:[0-9A-Fa-f]{64}|[A-Za-z0-9+/_-]{43}={0,2})$")
+  }
+
+  /// The keys of `store`.
+  static let settings = SettingsObject(
+    [Key.kind.entry, Key.path.entry, Key.url.entry, Key.key.entry, Key.previous.entry],
+    rules: [
+      SettingsRule(
+        "\"kind\": \"postgres\" needs \"url\" and has no \"path\".", when: isShared,
+        .all([.isSet("url"), .not(.isThere("path"))])),
+      SettingsRule("\"kind\": \"sqlite\" has no \"url\".", when: .not(isShared), .not(.isThere("url"))),
+      SettingsRule(
+        "\"encryption_key_previous\" needs \"encryption_key\".", when: .isSet("encryption_key_previous"),
+        .isSet("encryption_key")),
+    ])
+  private static let isShared = SettingsClaim.equals("kind", .string(Kind.postgres.rawValue))
+
   /// The default is a file beside the configuration.
   func read(_ settings: SettingsReader?) -> StoreConfiguration {
-    let kind = settings?.choice("kind", default: Kind.sqlite) ?? .sqlite
+    let kind = settings?.read(Key.kind) ?? .sqlite
     let place: StoreConfiguration.Place
     switch kind {
     case .sqlite: place = file(settings)
     case .postgres: place = database(settings)
     }
     let cipher = settings.map(cipher) ?? .none
-    settings?.finish()
+    settings?.finish(Self.settings)
     return StoreConfiguration(place: place, cipher: cipher)
   }
 
   private func file(_ settings: SettingsReader?) -> StoreConfiguration.Place {
-    let path = settings?.string("path") ?? "gateway.db"
+    let path = settings?.read(Key.path) ?? "gateway.db"
     if path.isEmpty || path.hasSuffix("/") { settings?.reject("path", "must name a file") }
     if let settings, settings.has("url") {
       settings.reject("url", "belongs to \"kind\": \"postgres\"; an SQLite store has a \"path\"")
@@ -46,7 +79,7 @@ struct StoreReading {
           + "postgres://user:password@host:5432/database")
       return none
     }
-    guard let text = settings.secret("url") else { return none }
+    guard let text = settings.read(Key.url) else { return none }
     do throws(PostgresURL.Malformed) {
       let url = try PostgresURL(text)
       if url.trustsTheNetwork {
@@ -61,8 +94,8 @@ struct StoreReading {
   }
 
   private func cipher(_ settings: SettingsReader) -> TokenCipher {
-    let key = key("encryption_key", settings)
-    let previous = self.key("encryption_key_previous", settings)
+    let key = key(Key.key, settings)
+    let previous = self.key(Key.previous, settings)
     if settings.isSet("encryption_key_previous") {
       if !settings.isSet("encryption_key") {
         settings.reject(
@@ -74,10 +107,10 @@ struct StoreReading {
     return TokenCipher(key: key, previous: previous)
   }
 
-  private func key(_ name: String, _ settings: SettingsReader) -> EncryptionKey? {
-    guard let text = settings.secret(name) else { return nil }
+  private func key(_ described: SettingsKey<Secret?>, _ settings: SettingsReader) -> EncryptionKey? {
+    guard let text = settings.read(described) else { return nil }
     if let key = EncryptionKey(text) { return key }
-    settings.reject(name, "must be \(EncryptionKey.form)")
+    settings.reject(described.name, "must be \(EncryptionKey.form)")
     return nil
   }
 

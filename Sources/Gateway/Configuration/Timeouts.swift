@@ -27,25 +27,38 @@ package struct Timeouts: Sendable, Equatable {
 
 extension Timeouts {
   private struct Key {
-    var name: String
+    var key: SettingsKey<Duration?>
     var path: WritableKeyPath<Timeouts, Duration>
     /// Whether a route may set it.
     var perRoute: Bool
+
+    init(_ name: String, _ path: WritableKeyPath<Timeouts, Duration>, perRoute: Bool, _ meaning: String) {
+      key = .duration(
+        name, meaning, in: .milliseconds(1) ... .seconds(30 * 86_400), default: Timeouts()[keyPath: path])
+      self.path = path
+      self.perRoute = perRoute
+    }
   }
 
   private static var table: [Key] {
     [
-      Key(name: "request_head", path: \.requestHead, perRoute: false),
-      Key(name: "idle", path: \.idle, perRoute: false),
-      Key(name: "connect", path: \.connect, perRoute: true),
-      Key(name: "response_head", path: \.responseHead, perRoute: true),
-      Key(name: "stream_idle", path: \.streamIdle, perRoute: true),
-      Key(name: "upstream_idle", path: \.upstreamIdle, perRoute: true),
-      Key(name: "token", path: \.token, perRoute: false),
-      Key(name: "park", path: \.park, perRoute: true),
-      Key(name: "drain", path: \.drain, perRoute: false),
+      Key("request_head", \.requestHead, perRoute: false, "From the first byte of a request's head to its last."),
+      Key("idle", \.idle, perRoute: false, "A caller's kept-alive connection without a request."),
+      Key("connect", \.connect, perRoute: true, "Connecting to an upstream, TLS included."),
+      Key("response_head", \.responseHead, perRoute: true, "From the request's end to the answer's head."),
+      Key("stream_idle", \.streamIdle, perRoute: true, "Nothing moves in either direction once the answer has begun."),
+      Key("upstream_idle", \.upstreamIdle, perRoute: true, "An idle upstream connection."),
+      Key("token", \.token, perRoute: false, "One call of a token endpoint, all of it."),
+      Key("park", \.park, perRoute: true, "A request waits for a token."),
+      Key("drain", \.drain, perRoute: false, "From SIGTERM until what is left is cut off."),
     ]
   }
+
+  /// The keys of the top level's `timeouts`.
+  static let settings = SettingsObject(table.map(\.key.entry))
+  /// The keys of a route's.
+  static let routeSettings = SettingsObject(
+    table.filter(\.perRoute).map { $0.key.otherwise("the top level's").entry })
 
   /// The top level's `timeouts`, over the defaults; or a route's, over the top level's.
   init(_ settings: SettingsReader?, over base: Timeouts?) {
@@ -53,11 +66,11 @@ extension Timeouts {
     guard let settings else { return }
     for key in Self.table {
       if base != nil, !key.perRoute {
-        if settings.has(key.name) { settings.reject(key.name, "can only be set at the top level") }
-      } else if let duration = settings.duration(key.name, in: .milliseconds(1) ... .seconds(30 * 86_400)) {
+        if settings.has(key.key.name) { settings.reject(key.key.name, "can only be set at the top level") }
+      } else if let duration = settings.read(key.key) {
         self[keyPath: key.path] = duration
       }
     }
-    settings.finish()
+    settings.finish(Self.settings)
   }
 }

@@ -13,19 +13,43 @@ public struct MisaCukcukProvider: TokenProvider {
   /// Seconds east of UTC of an `Expire_Date` without offset.
   let utcOffset: Int
 
-  /// Reads `token_url`, `company_code`, `format`, `company_code_header` and `utc_offset`.
+  private enum Key {
+    static let tokenURL = SettingsKey.tokenURL.examples("https://graphapi.cukcuk.com/Authen/v2/RefreshToken")
+    static let companyCode = SettingsKey.requiredLine("company_code", "The restaurant's code.").examples("MYSHOP")
+    static let format = SettingsKey.choice("format", "How token calls are written.", default: MisaFormat.json)
+    static let companyCodeHeader = SettingsKey.flag(
+      "company_code_header", "Whether business calls carry the code in the field CompanyCode.", default: true)
+    static let utcOffset = SettingsKey.text(
+      "utc_offset", "The offset from UTC (±hh:mm or Z) of an Expire_Date that names none.",
+      SettingsText("^(?:Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00)$"), default: "+07:00")
+  }
+
+  /// The keys, and what a code in a header field must be.
+  public static let settings = SettingsObject(
+    [
+      Key.tokenURL.entry, Key.companyCode.entry, Key.format.entry, Key.companyCodeHeader.entry, Key.utcOffset.entry,
+    ],
+    rules: [
+      .seedIsNeeded,
+      SettingsRule(
+        "\"company_code\" goes into a header field unless \"company_code_header\" is false, and is printable ASCII then.",
+        when: .not(.equals("company_code_header", .bool(false))),
+        .matches("company_code", SettingsText(SettingsPatterns.fieldText, length: 1...8192))),
+    ])
+
+  /// Reads the keys.
   public init(settings: SettingsReader) {
-    tokenURL = settings.tokenURL()
-    companyCode = settings.requiredText("company_code")
-    format = settings.choice("format", default: .json)
-    sendsCompanyCode = settings.flag("company_code_header", default: true)
+    tokenURL = settings.read(Key.tokenURL)
+    companyCode = settings.read(Key.companyCode)
+    format = settings.read(Key.format)
+    sendsCompanyCode = settings.read(Key.companyCodeHeader)
     if sendsCompanyCode, !companyCode.isEmpty, !TokenRules.isFieldText(companyCode) {
       settings.reject(
         "company_code",
         "goes into a header field, so it must be printable ASCII without spaces around it; "
           + "or set \"company_code_header\": false")
     }
-    let offset = settings.string("utc_offset") ?? "+07:00"
+    let offset = settings.read(Key.utcOffset) ?? "+07:00"
     if let seconds = ExpireDate.offset(offset.utf8) {
       utcOffset = seconds
     } else {

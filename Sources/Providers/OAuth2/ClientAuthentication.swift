@@ -19,13 +19,36 @@ struct ClientAuthentication: Sendable {
   private let secret: Secret?
   private let method: Method
 
+  private enum Key {
+    static let id = SettingsKey.requiredLine("client_id", "The client's name.").examples("my-app")
+    static let secret = SettingsKey.clientSecret
+    static let entry = SettingsEntry(
+      "client_auth", .choice(Method.allCases.map(\.rawValue)),
+      "How the client proves who it is: in the field Authorization, in the body, or not at all.",
+      otherwise: "basic with a client_secret, else none")
+  }
+
+  /// The keys and what holds between them.
+  static let settings = SettingsObject(
+    [Key.id.entry, Key.secret.entry, Key.entry],
+    rules: [
+      SettingsRule(
+        "\"client_auth\": \"basic\" or \"post\" needs \"client_secret\".",
+        when: .any([
+          .equals("client_auth", .string(Method.basic.rawValue)), .equals("client_auth", .string(Method.post.rawValue)),
+        ]), .isSet("client_secret")),
+      SettingsRule(
+        "\"client_auth\": \"none\" excludes \"client_secret\".",
+        when: .equals("client_auth", .string(Method.none.rawValue)), .not(.isSet("client_secret"))),
+    ])
+
   /// Reads `client_id`, `client_secret` and `client_auth`, and reports what contradicts itself.
   init(settings: SettingsReader, secretRequired: Bool) {
-    id = settings.requiredText("client_id")
-    secret = settings.clientSecret()
+    id = settings.read(Key.id)
+    secret = settings.read(Key.secret)
     let hasSecret = settings.isSet("client_secret")
     let explicit = settings.isSet("client_auth")
-    method = settings.choice("client_auth", default: hasSecret ? .basic : .none)
+    method = settings.choice(Key.entry.name, default: hasSecret ? .basic : .none)
     switch method {
     case .basic, .post:
       if !hasSecret { settings.reject("client_secret", "is missing: client_auth \"\(method.rawValue)\" sends one") }

@@ -19,23 +19,54 @@ public struct OAuth2Provider: AuthorizationCodeProvider {
   /// With a refresh token only: nobody logs in for client_credentials.
   public let authorization: Result<AuthorizationEndpoint, AuthorizationUnavailable>
 
-  /// Reads `token_url`, `grant`, `client_id`, `client_secret`, `client_auth` and `scope`, and for logins
-  /// `authorization_url`, `redirect_uri` and `issuer`.
+  private enum Key {
+    static let tokenURL = SettingsKey.tokenURL
+    static let grant = SettingsKey.requiredChoice(
+      "grant", "How tokens are got: with a refresh token, or with the client's own credentials.",
+      standIn: Grant.refreshToken)
+    static let scope = SettingsKey.scope
+    static let authorizationURL = SettingsKey.authorizationURL
+    static let redirectURI = SettingsKey.redirectURI
+    static let issuer = SettingsKey.issuer
+  }
+
+  private static let loginKeys = [Key.authorizationURL.name, Key.redirectURI.name, Key.issuer.name]
+  private static let usesNoSeed = SettingsClaim.equals("grant", .string(Grant.clientCredentials.rawValue))
+
+  /// The keys, and which of them a grant needs.
+  public static let settings = SettingsObject(
+    [Key.tokenURL.entry, Key.grant.entry] + ClientAuthentication.settings.entries + [
+      Key.scope.entry, Key.authorizationURL.entry, Key.redirectURI.entry, Key.issuer.entry,
+    ],
+    rules: ClientAuthentication.settings.rules + [
+      SettingsRule(
+        "\"refresh_token\" and the keys of logins are for the grant refresh_token.", when: usesNoSeed,
+        .not(.any((["refresh_token"] + loginKeys).map(SettingsClaim.isSet)))),
+      SettingsRule(
+        "The grant refresh_token needs \"refresh_token\", unless \"authorization_url\" says where to log in.",
+        when: .not(usesNoSeed), .any([.isSet("refresh_token"), .isSet("authorization_url")])),
+      .authorizationURLIsSealed,
+      SettingsRule(
+        "The grant client_credentials needs \"client_secret\", unless \"client_auth\" says \"none\".",
+        when: .all([usesNoSeed, .not(.isSet("client_auth"))]), .isSet("client_secret")),
+    ])
+
+  /// Reads the keys.
   public init(settings: SettingsReader) {
-    tokenURL = settings.tokenURL()
-    if !settings.isSet("grant") { settings.reject("grant", "is missing: \"refresh_token\" or \"client_credentials\"") }
-    grant = settings.choice("grant", default: .refreshToken)
+    tokenURL = settings.read(Key.tokenURL)
+    grant = settings.read(Key.grant)
     client = ClientAuthentication(settings: settings, secretRequired: grant == .clientCredentials)
-    scope = settings.scope()
+    scope = settings.read(Key.scope)
     guard grant == .refreshToken else {
-      for key in ["authorization_url", "redirect_uri", "issuer"] where settings.isSet(key) {
+      for key in Self.loginKeys where settings.isSet(key) {
         settings.reject(key, "is not used by this grant; take it away")
       }
       authorization = .failure(
         AuthorizationUnavailable("needs no login: its tokens come by client_credentials; use gateway refresh"))
       return
     }
-    authorization = settings.authorization(clientID: client.id, redirectURI: settings.redirectURI(), scope: scope)
+    authorization = settings.authorization(
+      clientID: client.id, redirectURI: settings.read(Key.redirectURI), scope: scope)
   }
 
   /// A refresh token is used, and belongs to the client, by the refresh_token grant only.

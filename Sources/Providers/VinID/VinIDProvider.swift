@@ -21,15 +21,43 @@ public struct VinIDProvider: AuthorizationCodeProvider {
   /// The vendor's paths are `/oauth2/auth` and `/oauth2/token`.
   public let authorization: Result<AuthorizationEndpoint, AuthorizationUnavailable>
 
-  /// Reads `token_url`, `client_id`, `client_secret`, `redirect_uri`, `scope` and `encoding`, and for logins
-  /// `authorization_url` and `issuer`.
+  private enum Key {
+    static let tokenURL = SettingsKey.tokenURL.examples("https://oauth-qc.vinid.dev/oauth2/token")
+    static let clientID = SettingsKey.requiredLine("client_id", "The client's name.").examples("my-app")
+    static let clientSecret = SettingsKey.clientSecret
+    static let redirectURI = SettingsKey.requiredLine("redirect_uri", "The redirect URI that the client registered.")
+      .examples("https://my.app/callback")
+    static let scope = SettingsKey.scope
+    static let authorizationURL = SettingsKey.authorizationURL.otherwise(
+      "/oauth2/auth beside a token_url that ends in /oauth2/token")
+    static let issuer = SettingsKey.issuer
+    static let encoding = SettingsKey.choice("encoding", "How token calls are written.", default: Encoding.form)
+  }
+
+  /// The keys.
+  public static let settings = SettingsObject(
+    [
+      Key.tokenURL.entry, Key.clientID.entry, Key.clientSecret.entry, Key.redirectURI.entry, Key.scope.entry,
+      Key.encoding.entry, Key.authorizationURL.entry, Key.issuer.entry,
+    ],
+    rules: [
+      SettingsRule(
+        "\"refresh_token\" must be there, unless it is known where to log in.",
+        .any([
+          .isSet("refresh_token"), .isSet("authorization_url"),
+          .matches("token_url", SettingsText("://[^/?]+(?:[/?].*)?/oauth2/token$")),
+        ])),
+      .authorizationURLIsSealed,
+    ])
+
+  /// Reads the keys.
   public init(settings: SettingsReader) {
-    tokenURL = settings.tokenURL()
-    clientID = settings.requiredText("client_id")
-    clientSecret = settings.clientSecret()
-    redirectURI = settings.requiredText("redirect_uri")
-    scope = settings.scope()
-    encoding = settings.choice("encoding", default: .form)
+    tokenURL = settings.read(Key.tokenURL)
+    clientID = settings.read(Key.clientID)
+    clientSecret = settings.read(Key.clientSecret)
+    redirectURI = settings.read(Key.redirectURI)
+    scope = settings.read(Key.scope)
+    encoding = settings.read(Key.encoding)
     authorization = settings.authorization(
       clientID: clientID, redirectURI: redirectURI, scope: scope, fallback: Self.authorizationURL(beside: tokenURL))
   }

@@ -100,7 +100,7 @@ public struct InjectionRules: Sendable, Hashable {
 /// What may stand in a header field (RFC 9110 section 5).
 public enum HeaderText {
   /// Names that nobody may inject: the message's own framing and routing, and hop-by-hop fields.
-  private static let reserved = [
+  public static let reserved = [
     "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect",
     "proxy-connection", "proxy-authenticate",
   ]

@@ -5,6 +5,7 @@ internal import TokenKit
 /// A provider whose requests carry the refresh token as their body, and whose answers are packed numbers.
 struct SimulatedProvider: TokenProvider {
   static let id = "simulated"
+  static let settings = SettingsObject([])
   let traits: ProviderTraits
 
   init(settings: SettingsReader) {

@@ -186,7 +186,8 @@ struct ConfigurationLoaderTests {
   @Test(
     "Files that are not a configuration",
     arguments: [
-      ("", "f:1:1: the file is empty; it must hold a JSON object"), ("[]", "f: must be an object, not an array"),
+      ("", "f:1:1: the file is empty; it must hold a JSON object"),
+      ("[]", "f:1:1: must be a JSON object, not an array"),
       ("{\n  \"workers\": 2,\n}", "f:3:1: a comma stands before the closing brace; take it away"),
       ("{\n  // no\n}", "f:2:3: JSON has no comments"),
     ])

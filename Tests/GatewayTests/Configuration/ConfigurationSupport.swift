@@ -8,18 +8,29 @@ import TokenKit
 struct FakeProvider: TokenProvider {
   enum Grant: String, CaseIterable { case refresh_token, client_credentials }
 
+  private enum Key {
+    static let tokenURL = SettingsKey.tokenURL
+    static let clientID = SettingsKey.requiredText("client_id", "The client's name.")
+    static let clientSecret = SettingsKey.secret("client_secret", "The client's secret.")
+    static let company = SettingsKey.text("company", "For the field CompanyCode.")
+    static let grant = SettingsKey.choice("grant", "How tokens are got.", default: Grant.refresh_token)
+  }
+
   static let id = "fake"
+  static let settings = SettingsObject([
+    Key.tokenURL.entry, Key.clientID.entry, Key.clientSecret.entry, Key.company.entry, Key.grant.entry,
+  ])
   let tokenURL: String
   let clientSecret: Secret?
   let company: String?
   let grant: Grant
 
   init(settings: SettingsReader) {
-    tokenURL = settings.tokenURL()
-    _ = settings.requiredString("client_id")
-    clientSecret = settings.secret("client_secret")
-    company = settings.string("company")
-    grant = settings.choice("grant", default: .refresh_token)
+    tokenURL = settings.read(Key.tokenURL)
+    _ = settings.read(Key.clientID)
+    clientSecret = settings.read(Key.clientSecret)
+    company = settings.read(Key.company)
+    grant = settings.read(Key.grant)
   }
 
   var traits: ProviderTraits {

@@ -69,7 +69,7 @@ struct JSONTextTests {
     #expect(document.position(of: "a[1]") == SettingsPosition(line: 1, column: 14))
     #expect(document.position(of: "a[1].missing.deep") == SettingsPosition(line: 1, column: 14))
     #expect(document.position(of: "a[1][\"b c\"][\"x.y\"]") == SettingsPosition(line: 1, column: 23))
-    #expect(document.position(of: "nothing") == nil)
+    #expect(document.position(of: "nothing") == SettingsPosition(line: 1, column: 1), "the document's own place")
   }
 
   @Test(

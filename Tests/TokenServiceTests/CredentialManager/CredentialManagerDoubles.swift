@@ -19,6 +19,7 @@ struct PlainProvider: TokenProvider {
   var traits: ProviderTraits
   var requestError: GrantError?
 
+  static let settings = SettingsObject([])
   init(settings: SettingsReader) { self.init() }
 
   init(refresh: Bool = true, kills: Bool = false, fields: [(name: String, value: String)] = []) {
