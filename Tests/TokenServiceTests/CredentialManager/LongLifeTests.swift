@@ -12,6 +12,7 @@ private struct LivesProvider: TokenProvider {
   /// What is known of it without a reply (vinid's 720 h).
   var known: Duration?
 
+  static let settings = SettingsObject([])
   init(settings: SettingsReader) {}
   init(known: Duration?) { self.known = known }
 
