@@ -17,12 +17,12 @@ import TokenKit
   }
 
   /// Asks until there is a 200; everything before must be a 502 or 504 about the token.
-  private static func recovers(_ rig: TokenRig) async throws {
+  private static func recovers(_ rig: TokenRig, reason: String = "token_endpoint_unreachable") async throws {
     try await Deadline.wait("it recovers", within: .seconds(30)) {
       let response = try await rig.get("/vinid/echo")
       if response.status == 200 { return TokenRig.isEcho(response) == nil }
       #expect(
-        TokenRig.isProblem(response, 502, reason: "token_endpoint_unreachable")
+        TokenRig.isProblem(response, 502, reason: reason)
           || TokenRig.isProblem(response, 504, reason: "park_timeout"), "\(response.status) \(response.bodyText)")
       return false
     }
@@ -83,7 +83,7 @@ import TokenKit
     let report = try await rig.load(
       callers: 5, .time(.seconds(3)), pause: .milliseconds(50),
       check: { response in
-        guard TokenRig.isProblem(response, 502, reason: "token_endpoint_unreachable") else {
+        guard TokenRig.isProblem(response, 502, reason: "rate_limited") else {
           return "\(response.status) \(response.bodyText)"
         }
         let seconds = response.fields["Retry-After"].flatMap(Int.init) ?? 0
@@ -92,7 +92,7 @@ import TokenKit
     ) { _, _ in OutgoingRequest("/vinid/echo") }.run()
     #expect(report.isAll(502), "\(report.statuses) \(report.failures)")
     #expect(rig.tokenCalls() == 1)
-    try await Self.recovers(rig)
+    try await Self.recovers(rig, reason: "rate_limited")
     let waited = ContinuousClock().now - refused
     #expect(waited >= .milliseconds(3900) && waited < .seconds(15), "\(waited)")
     #expect(rig.tokenCalls() == 2)
