@@ -11,12 +11,18 @@ final class ControlPlane {
 
   let loop: EventLoop
   let logger: Logger
-  /// Without its credentials once the manager has them.
-  private let configuration: GatewayConfiguration
-  private let plan: DataPlanePlan
-  private let mailboxes: [Mailbox<WorkerMessage>]
-  private let control: Mailbox<ControlMessage>
-  private let publisher: LoopPublisher
+  let logSettings: LogSettings
+  /// The one in force, without its credentials once the manager has them.
+  var configuration: GatewayConfiguration
+  var places: PlanPlaces
+  let limits: ProcessLimits
+  /// The process's, of which each loop has a copy.
+  let forwarding: Forwarding
+  let listening: ListenerSet
+  var leases: SharedLeaseState
+  let mailboxes: [Mailbox<WorkerMessage>]
+  let control: Mailbox<ControlMessage>
+  let publisher: LoopPublisher
   private let timers: ControlTimers
   private let clock = SystemClock()
   private let resolver: Resolver
@@ -24,16 +30,19 @@ final class ControlPlane {
   private var store: StoreWorker?
   private(set) var manager: CredentialManager?
   private var receiver: Mailbox<ControlMessage>.Receiver?
-  private var watchers: [NameWatcher] = []
+  /// By the upstream's place.
+  private var watchers: [Int: NameWatcher] = [:]
+  /// Of upstreams that the last reload took away: requests may still wait for the first answer.
+  private var lastWatchers: [NameWatcher] = []
   private var signals: SignalSource?
   private var phase = Phase.starting
   private var drainedWorkers = 0
   private var listeningWorkers: Int
-  /// Closed when the last data loop has stopped listening: later callers are refused instead of left waiting.
-  private let stopListening: () -> Void
   private var isStoreReleased = false
   private var drainTimer: ManagerTimer?
-  private let accessLog: AccessLogControl
+  let accessLog: AccessLogControl
+  private(set) var reloads: ReloadControl?
+  weak var admin: AdminServer?
   /// nil when no service manager asks how we are.
   let service: ServiceReporter?
   let metrics: MetricsControl
@@ -43,24 +52,25 @@ final class ControlPlane {
   private(set) var failure: String?
 
   init(
-    _ loop: EventLoop, _ configuration: GatewayConfiguration, _ plan: DataPlanePlan, logger: Logger,
-    mailboxes: [Mailbox<WorkerMessage>], control: Mailbox<ControlMessage>, leases: SharedLeaseState,
-    accessLog: AccessLogFile?, environment: [String: String],
-    stopListening: @escaping () -> Void, ready: @escaping () -> Void
+    _ loop: EventLoop, _ shared: ProcessShared, routed: Set<Int>, source: ConfigurationSource,
+    environment: [String: String], ready: @escaping () -> Void
   ) throws {
     self.loop = loop
-    self.configuration = configuration
-    self.plan = plan
-    self.logger = logger
-    self.mailboxes = mailboxes
-    self.control = control
+    configuration = shared.inputs.configuration
+    places = shared.inputs.places
+    limits = shared.limits
+    forwarding = shared.forwarding
+    listening = shared.listening
+    leases = shared.leases
+    logger = shared.logger
+    logSettings = shared.logSettings
+    mailboxes = shared.mailboxes
+    control = shared.control
     self.ready = ready
-    self.stopListening = stopListening
-    self.accessLog = AccessLogControl(loop, accessLog, logger)
-    metrics = MetricsControl(
-      loop, plan, credentials: configuration.credentials.map(\.name), leases: leases, mailboxes: mailboxes)
+    accessLog = AccessLogControl(loop, shared.accessLog, shared.logger)
+    metrics = MetricsControl(loop, places, leases: leases, mailboxes: mailboxes)
     listeningWorkers = mailboxes.count
-    publisher = LoopPublisher(mailboxes, routed: plan.credentials)
+    publisher = LoopPublisher(mailboxes, routed: routed)
     service = ServiceReporter(loop, environment: environment, logger: logger, mailboxes: mailboxes)
     timers = ControlTimers(loop)
     let resolver = try Resolver(loop)
@@ -68,9 +78,13 @@ final class ControlPlane {
     transport = CurlTransport(loop, userAgent: "gateway/\(Version.text)") { host, _, completion in
       resolver.resolve(host) { completion(NameAnswer.numeric($0)) }
     }
+    reloads = ReloadControl(self, source)
   }
 
   var isDraining: Bool { phase == .draining }
+  var isServing: Bool { phase == .serving }
+  var isEnding: Bool { phase == .draining || phase == .ended }
+  var workers: Int { mailboxes.count }
 
   // MARK: What the admin listener's handlers need
 
@@ -88,9 +102,12 @@ final class ControlPlane {
     // A store that another process holds is waited for as long as a drain may take.
     service?.starting(within: configuration.timeouts.drain)
     receiver = try control.attach(to: loop) { [unowned self] in receive($0) }
-    let handled = [SignalSource.terminate, SignalSource.interrupt, SignalSource.reopen]
+    let handled = [
+      SignalSource.terminate, SignalSource.interrupt, SignalSource.hangup, SignalSource.reopen,
+    ]
     signals = try SignalSource(loop, handled) { [unowned self] in
       if $0 == SignalSource.reopen { return accessLog.reopen() }
+      if $0 == SignalSource.hangup { return requestReload() }
       logger.notice("signal received, draining", metadata: ["signal": "\($0)"])
       drain()
     }
@@ -117,12 +134,18 @@ final class ControlPlane {
         phase = .serving
         // When what the start has taken is free again.
         _ = timers.schedule(at: clock.now.boot + .seconds(1)) { ProcessMemory.trim() }
-        watchNames()
         ready()
         service?.ready()
+        reloads?.goOn()
       case .failure(let error): fail("the store can't be read: \(error.message)")
       }
     }
+  }
+
+  private func requestReload() {
+    // One that can't be made is none.
+    if isEnding { return logger.info("SIGHUP while the gateway is stopping does nothing") }
+    reloads?.request(.signal)
   }
 
   private func openStore() throws -> StoreWorker {
@@ -135,15 +158,13 @@ final class ControlPlane {
     case .sqlite(let path):
       return try StoreWorker.sqlite(loop, path: path, waitingAtMost: limit, cipher: cipher, opened: opened)
     case .postgres(let url):
-      let names = configuration.credentials.enumerated().map { ($1.name, $0) }
-      let indices = Dictionary(names) { first, _ in first }
       return try StoreWorker.postgres(loop, url: url, waitingAtMost: limit, cipher: cipher, opened: opened) {
         [unowned self] in
         metrics.credentials.note($0)
         StoreLog.write($0, to: logger)
         guard case .changed(let changes) = $0, let manager else { return }
         for change in changes {
-          guard let credential = indices[change.name] else { continue }
+          guard let credential = places.place(ofCredential: change.name) else { continue }
           manager.storeChanged(credential: credential, generation: change.generation)
         }
       }
@@ -152,18 +173,21 @@ final class ControlPlane {
 
   // MARK: Names
 
-  private func watchNames() {
-    for (index, target) in plan.targets.enumerated() where target.literalAddresses.isEmpty {
-      let port = target.port
-      watchers.append(
-        resolver.watch(target.host) { [unowned self] result in
-          let message = NameAnswer.upstream(result, port: port)
-          if case .failure(let failure) = result {
-            logger.warning(
-              "upstream name not resolved", metadata: ["host": "\(target.host)", "reason": "\(failure.reason)"])
-          }
-          for mailbox in mailboxes { mailbox.send(.addresses(message, upstream: index)) }
-        })
+  /// Keeps the addresses of these upstreams fresh, and of no others.
+  func watchNames(_ upstreams: [DataPlanePlan.Upstream]) {
+    for watcher in lastWatchers { watcher.stop() }
+    let used = Set(upstreams.map(\.place))
+    lastWatchers = watchers.filter { !used.contains($0.key) }.map(\.value)
+    watchers = watchers.filter { used.contains($0.key) }
+    for upstream in upstreams where upstream.target.literalAddresses.isEmpty && watchers[upstream.place] == nil {
+      let (host, port, place) = (upstream.target.host, upstream.target.port, upstream.place)
+      watchers[place] = resolver.watch(host) { [unowned self] result in
+        let message = NameAnswer.upstream(result, port: port)
+        if case .failure(let failure) = result {
+          logger.warning("upstream name not resolved", metadata: ["host": "\(host)", "reason": "\(failure.reason)"])
+        }
+        for mailbox in mailboxes { mailbox.send(.addresses(message, upstream: place)) }
+      }
     }
   }
 
@@ -175,7 +199,10 @@ final class ControlPlane {
     case .holding(let ticket): publisher.acknowledge(ticket)
     case .stoppedListening:
       listeningWorkers -= 1
-      if listeningWorkers == 0 { stopListening() }
+      // Later callers are refused instead of left waiting.
+      if listeningWorkers == 0 { listening.closeAll() }
+    case .released(let socket): listening.released(socket)
+    case .plansPrepared(let result): reloads?.prepared(result)
     case .failed(let reason): fail(reason)
     case .accessLogDropped(let lines, let reason): accessLog.note(dropped: lines, reason)
     case .counters(let part): metrics.receive(part)
@@ -200,7 +227,8 @@ final class ControlPlane {
 
   /// The answer to a scrape, on this loop, within about a second.
   func metricsPage(_ completion: @escaping (MetricsPage) -> Void) {
-    metrics.page(manager, store, at: clock, completion)
+    let counts = reloads?.counts ?? ReloadCounts(last: now.wall)
+    metrics.page(manager, store, reloads: counts, at: clock, completion)
   }
 
   /// For `systemctl status`.
@@ -230,6 +258,7 @@ final class ControlPlane {
     case .serving: phase = .draining
     }
     service?.stopping(within: configuration.timeouts.drain)
+    reloads?.goOn()
     for mailbox in mailboxes { mailbox.send(.drain) }
     manager?.shutdown { [unowned self] in releaseStore() }
     let deadline = clock.now.boot + configuration.timeouts.drain
@@ -255,7 +284,7 @@ final class ControlPlane {
     guard phase == .draining, isStoreReleased, drainedWorkers == mailboxes.count else { return }
     phase = .ended
     transport.close()
-    for watcher in watchers { watcher.stop() }
+    for watcher in Array(watchers.values) + lastWatchers { watcher.stop() }
     resolver.stop()
     accessLog.close()
     service?.close()

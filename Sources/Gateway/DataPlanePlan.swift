@@ -3,84 +3,130 @@ internal import EventLoop
 internal import HTTPWire
 internal import TokenKit
 
+/// What plans are made from. Nothing can go wrong any more once it is there.
+struct PlanInputs: Sendable {
+  /// A server that routes lead to.
+  fileprivate struct Upstream: Sendable {
+    var place: Int
+    var key: UpstreamKey
+    var tls: TLSTarget?
+  }
+
+  /// A file of certificate authorities that can't be used.
+  struct Failure: Error, CustomStringConvertible {
+    /// Of the first route that names it.
+    var route: Int
+    var error: TLSError
+    var description: String { "\(error)" }
+  }
+
+  let configuration: GatewayConfiguration
+  let places: PlanPlaces
+  fileprivate let upstreams: [Upstream]
+
+  /// Blocking, while files of authorities are read.
+  /// - Parameter known: where things stand so far.
+  init(_ configuration: GatewayConfiguration, places known: PlanPlaces = PlanPlaces()) throws(Failure) {
+    var places = known
+    places.take(configuration)
+    var upstreams: [Upstream] = []
+    var seen: Set<Int> = []
+    for (index, route) in configuration.routes.enumerated() {
+      for place in places.ofUpstreams[index] where seen.insert(place).inserted {
+        let key = places.upstreams[place]
+        var tls: TLSTarget?
+        if key.origin.isTLS {
+          do throws(TLSError) {
+            tls = TLSTarget(
+              context: try TLSClientContext.shared(caFile: route.upstream.caFile), serverName: key.origin.tlsServerName,
+              port: key.origin.port)
+          } catch {
+            throw Failure(route: index, error: error)
+          }
+        }
+        upstreams.append(Upstream(place: place, key: key, tls: tls))
+      }
+    }
+    self.configuration = configuration
+    self.places = places
+    self.upstreams = upstreams
+  }
+}
+
 /// Immutable. Made once for the control loop and once for each data loop: what a request touches is its own loop's.
 struct DataPlanePlan: Sendable {
+  /// A server that routes lead to.
+  struct Upstream: Sendable {
+    let place: Int
+    let target: UpstreamTarget
+    /// Connections, in the process.
+    let connections: Int
+  }
+
   let routes: RouteTable
+  /// By the numbers that `routes` gives.
   let plans: [RoutePlan]
   let listeners: [ListenerPlan]
-  let targets: [UpstreamTarget]
-  /// In the process; for each target.
-  let upstreamConnections: [Int]
+  let upstreams: [Upstream]
+  let places: PlanPlaces
+  let logNames: AccessLogNames
+  /// By place: whether the configuration has the credential.
+  let hasCredential: [Bool]
+  /// Those that its routes use.
+  let credentials: Set<Int>
 
+  init(_ inputs: PlanInputs) {
+    let configuration = inputs.configuration
+    let places = inputs.places
+    self.places = places
+    upstreams = inputs.upstreams.map { Self.upstream($0, configuration) }
+    let list = configuration.credentials
+    plans = configuration.routes.indices.map { Self.plan($0, configuration, list, places) }
+    credentials = Set(plans.compactMap(\.credential))
+    var hasCredential = [Bool](repeating: false, count: places.credentials.count)
+    for place in places.ofCredentials { hasCredential[place] = true }
+    self.hasCredential = hasCredential
+    routes = RouteTable(
+      configuration.routes.map { route in
+        var placed = route
+        placed.match.listener = route.match.listener.map { places.ofListeners[$0] }
+        return placed
+      })
+    listeners = configuration.listeners.enumerated().map { Self.listener(places.ofListeners[$0], $1, configuration) }
+    logNames = AccessLogNames(
+      listeners: places.listeners, routes: places.routes.map { ($0.name, $0.credential.isEmpty ? nil : $0.credential) })
+  }
+
+  /// Where nothing was before.
   /// - Throws: what is wrong with a file of certificate authorities.
-  init(_ configuration: GatewayConfiguration) throws(TLSError) {
-    var targets: [UpstreamTarget] = []
-    var limits: [Int] = []
-    var places: [PoolKey: Int] = [:]
-    var plans: [RoutePlan] = []
-    for (index, route) in configuration.routes.enumerated() {
-      var upstreams: [Int] = []
-      for origin in route.upstream.origins {
-        let key = PoolKey(
-          origin: origin, caFile: route.upstream.caFile, idle: route.timeouts.upstreamIdle,
-          responseHead: route.limits.responseHead, connections: route.limits.upstreamConnections,
-          idleConnections: route.limits.upstreamIdleConnections)
-        let place = places[key] ?? targets.count
-        upstreams.append(place)
-        if places.updateValue(place, forKey: key) != nil { continue }
-        targets.append(try Self.target(origin, route, configuration))
-        limits.append(route.limits.upstreamConnections)
-      }
-      plans.append(Self.plan(UInt32(index), route, upstreams: upstreams, configuration))
-    }
-    self.plans = plans
-    self.targets = targets
-    upstreamConnections = limits
-    routes = RouteTable(configuration.routes)
-    listeners = configuration.listeners.enumerated().map { Self.listener($0, $1, configuration) }
-  }
-
-  /// The credentials that its routes use.
-  var credentials: Set<Int> { Set(plans.compactMap(\.credential)) }
-
-  /// What connections must have in common to be shared by routes.
-  private struct PoolKey: Hashable {
-    var origin: UpstreamOrigin
-    var caFile: String?
-    var idle: Duration
-    var responseHead: Int
-    var connections: Int
-    var idleConnections: Int
-  }
+  init(_ configuration: GatewayConfiguration) throws(PlanInputs.Failure) { self.init(try PlanInputs(configuration)) }
 
   /// A loop's part of a limit: at least one each, unless there is to be none at all.
   private static func share(of limit: Int, _ workers: Int) -> Int { limit == 0 ? 0 : max(1, limit / workers) }
 
-  private static func target(
-    _ origin: UpstreamOrigin, _ route: RouteConfiguration, _ configuration: GatewayConfiguration
-  ) throws(TLSError) -> UpstreamTarget {
-    var tls: TLSTarget?
-    if origin.isTLS {
-      tls = TLSTarget(
-        context: try TLSClientContext.shared(caFile: route.upstream.caFile), serverName: origin.tlsServerName,
-        port: origin.port)
-    }
-    return UpstreamTarget(
-      host: origin.host, port: origin.port, authority: origin.authority, tls: tls,
-      idleTimeout: route.timeouts.upstreamIdle.nanoseconds,
-      idleConnections: share(of: route.limits.upstreamIdleConnections, configuration.workers),
-      responseHeadBytes: route.limits.responseHead,
-      responseFields: max(configuration.limits.headers, 100))
+  private static func upstream(_ upstream: PlanInputs.Upstream, _ configuration: GatewayConfiguration) -> Upstream {
+    let key = upstream.key
+    return Upstream(
+      place: upstream.place,
+      target: UpstreamTarget(
+        host: key.origin.host, port: key.origin.port, authority: key.origin.authority, tls: upstream.tls,
+        idleTimeout: key.idle.nanoseconds,
+        idleConnections: share(of: key.idleConnections, configuration.workers),
+        responseHeadBytes: key.responseHead, responseFields: key.fields),
+      connections: key.connections)
   }
 
   private static func plan(
-    _ index: UInt32, _ route: RouteConfiguration, upstreams: [Int], _ configuration: GatewayConfiguration
+    _ index: Int, _ configuration: GatewayConfiguration, _ credentials: [CredentialConfiguration], _ places: PlanPlaces
   ) -> RoutePlan {
-    let credential = route.credential.map { configuration.credentials[$0] }
+    let route = configuration.routes[index]
+    let credential = route.credential.map { credentials[$0] }
     let owned = ["authorization"] + (credential?.injectedFieldNames ?? [])
     return RoutePlan(
-      index: index, name: route.name, credential: route.credential, credentialName: credential?.name ?? "",
-      upstreams: upstreams, basePath: Array(route.upstream.basePath.utf8), preservesHost: route.preserveHost,
+      index: UInt32(places.ofRoutes[index]), name: route.name,
+      credential: route.credential.map { places.ofCredentials[$0] }, credentialName: credential?.name ?? "",
+      upstreams: places.ofUpstreams[index], basePath: Array(route.upstream.basePath.utf8),
+      preservesHost: route.preserveHost,
       ownedNames: owned.map { $0.lowercased().utf8.filter { $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "_") } },
       tokensDieAtRotation: credential?.provider.traits.killsOldTokenAtRotation ?? false,
       rejections: credential?.rejectionStatuses ?? [],
@@ -90,10 +136,10 @@ struct DataPlanePlan: Sendable {
   }
 
   private static func listener(
-    _ index: Int, _ listener: ListenerConfiguration, _ configuration: GatewayConfiguration
+    _ place: Int, _ listener: ListenerConfiguration, _ configuration: GatewayConfiguration
   ) -> ListenerPlan {
     ListenerPlan(
-      index: index, name: listener.name, address: listener.address, hosts: listener.hosts, allow: listener.allow,
+      index: place, name: listener.name, address: listener.address, hosts: listener.hosts, allow: listener.allow,
       callerToken: Array((listener.callerToken?.reveal() ?? "").utf8), halfClose: listener.halfClose,
       headLimits: HeadLimits(
         bytes: configuration.limits.requestHead, fields: configuration.limits.headers,

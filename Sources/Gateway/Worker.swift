@@ -20,6 +20,8 @@ enum WorkerMessage: Sendable {
   case drain
   /// The time for that is over.
   case abort
+  /// A reload: go by these from now on.
+  case reload(LoopSettings)
   /// What has it counted? Asked at that time of CLOCK_BOOTTIME.
   case count(ticket: UInt64, asked: Int64)
   /// Answer, which shows that this loop turns.
@@ -39,6 +41,8 @@ enum ControlMessage: Sendable {
   case holding(ticket: UInt64)
   /// It accepts no connections any more, and has taken what was queued.
   case stoppedListening
+  /// It has taken what was queued on a socket that is no more.
+  case released(socket: Int)
   case drained(worker: Int)
   /// Its loop can't go on. The others would hide that a part of the callers is not served.
   case failed(String)
@@ -47,6 +51,8 @@ enum ControlMessage: Sendable {
   case counters(CounterPart)
   /// Its loop turns.
   case turned(ticket: UInt64)
+  /// A configuration file was read for a reload, and everything was made ready that takes time.
+  case plansPrepared(Result<PreparedPlans, InvalidConfiguration>)
 }
 
 /// How many connections a loop has, for those that hand out new ones. Touched when one opens or closes.
@@ -57,21 +63,14 @@ final class WorkerLoad: Sendable {
 /// What every data loop needs from outside; immutable.
 struct WorkerContext: Sendable {
   let index: Int
-  /// The loop's own copy.
-  let plan: DataPlanePlan
-  /// How many there are.
-  let credentials: Int
-  let log: LogConfiguration
-  let forwarding: Forwarding
-  let leases: SharedLeaseState
+  /// At the start.
+  let settings: LoopSettings
   /// Downstream connections.
   let connections: ProcessLimit
   let replayMemory: ReplayMemory
   let loads: [WorkerLoad]
   let mailboxes: [Mailbox<WorkerMessage>]
   let control: Mailbox<ControlMessage>
-  /// nil when there is none.
-  let accessLog: AccessLogFile?
 }
 
 /// Confined to its thread.
@@ -81,14 +80,15 @@ final class Worker {
   let loop: EventLoop
   let context: WorkerContext
   /// This loop's own copy.
-  let plan: DataPlanePlan
-  let forwarding: Forwarding
+  var plan: DataPlanePlan
+  var forwarding: Forwarding
   let noRoute = RoutePlan.none()
   let replay: ReplayBudget
   let leases: LeaseCache
   /// nil when there is none.
-  let accessLog: AccessLog?
-  private(set) var pools: [UpstreamPool] = []
+  var accessLog: AccessLog?
+  /// By place; those to which no route leads any more are retired.
+  var pools: [UpstreamPool] = []
   private(set) var isDraining = false
   private var isAborted = false
   private var isAdmitting = false
@@ -100,58 +100,73 @@ final class Worker {
   var responseHead = ResponseHead()
   var trailers = TrailerSection()
 
-  private var listeners: [Listener] = []
+  /// By place, those that were taken away included.
+  var listenerPlans: [ListenerPlan] = []
+  /// By the socket's number.
+  var listeners: [Int: Listener] = [:]
+  var socketPlaces: [Int: Int] = [:]
+  /// Pools in whose place there is another one, until their last request is over.
+  var replacedPools: [UpstreamPool] = []
+  // What was counted by those that are gone.
+  var shedBefore: [Int: UInt64] = [:]
+  var droppedBefore: UInt64 = 0
   private var receiver: Mailbox<WorkerMessage>.Receiver?
-  private var connections = ConnectionTable<HTTP1Downstream>()
-  private var spareExchanges: [Exchange] = []
-  private let idPrefix: [UInt8]
+  var connections = ConnectionTable<HTTP1Downstream>()
+  var spareExchanges: [Exchange] = []
+  let idPrefix: [UInt8]
   private var nextID: UInt64 = 0
   private var drainTimer: DrainSweep?
-  private var report: CounterReport?
+  var report: CounterReport?
 
   var plans: [RoutePlan] { plan.plans }
   var routes: RouteTable { plan.routes }
 
   init(_ context: WorkerContext) throws {
     self.context = context
-    plan = context.plan
-    counters = LoopCounters(CounterLayout(plan, credentials: context.credentials))
-    forwarding = Forwarding(copying: context.forwarding)
+    let settings = context.settings
+    plan = settings.plan
+    counters = LoopCounters(CounterLayout(settings.plan.places))
+    forwarding = settings.forwarding
     let loop = try EventLoop()
     self.loop = loop
     replay = ReplayBudget(context.replayMemory)
     let control = context.control
     let index = context.index
-    leases = LeaseCache(loop, credentials: (plan.credentials.max() ?? -1) + 1, context.leases) {
+    leases = LeaseCache(loop, credentials: (plan.credentials.max() ?? -1) + 1, settings.leases) {
       control.send(.lease($1, credential: $0, worker: index))
     }
     idPrefix = Array("\(String(UInt64.random(in: .min ... .max), radix: 16))-".utf8)
-    let lines = AccessLogLine(
-      context.log, listeners: plan.listeners, routes: plan.plans, idPrefix: idPrefix)
-    accessLog = context.accessLog.map {
-      AccessLog(loop, $0, lines) { control.send(.accessLogDropped(lines: $0, reason: $1)) }
-    }
-    pools = zip(plan.targets, plan.upstreamConnections).map { UpstreamPool(self, $0, limit: share(of: $1)) }
+    accessLog = makeAccessLog(
+      settings.accessLog, AccessLogLine(settings.log, settings.plan.logNames, idPrefix: idPrefix))
+    takeUpstreams()
     report = CounterReport(self)
     receiver = try context.mailboxes[index].attach(to: loop) { [unowned self] in receive($0) }
   }
 
   /// This loop's part of a limit of the process, and at least 1: a loop without a connection could serve nobody.
-  private func share(of limit: Int) -> Int {
+  func share(of limit: Int) -> Int {
     let (each, rest) = limit.quotientAndRemainder(dividingBy: context.mailboxes.count)
     return max(1, each + (context.index < rest ? 1 : 0))
   }
 
+  func makeAccessLog(_ file: AccessLogFile?, _ line: AccessLogLine) -> AccessLog? {
+    let control = context.control
+    return file.map { AccessLog(loop, $0, line) { control.send(.accessLogDropped(lines: $0, reason: $1)) } }
+  }
+
   /// Turns until the drain is over.
-  func run(listening: [Int32]) throws(SystemError) {
-    for (plan, fd) in zip(plan.listeners, listening) {
-      listeners.append(
-        try Listener(loop, fd: fd) { [unowned self] connection, peer in
-          counters.add(.accepted, listener: plan.index)
-          admit(Arrival(fd: connection, peer: peer, listener: plan.index), asked: 0)
-        })
-    }
+  func run() throws(SystemError) {
+    takeListeners(context.settings.listening)
     try loop.run()
+  }
+
+  func listen(_ socket: ListeningSocket) throws(SystemError) -> Listener {
+    let id = socket.id
+    return try Listener(loop, fd: socket.fd) { [unowned self] connection, peer in
+      let place = socketPlaces[id] ?? socket.place
+      counters.add(.accepted, listener: place)
+      admit(Arrival(fd: connection, peer: peer, listener: place), asked: 0)
+    }
   }
 
   private func receive(_ message: WorkerMessage) {
@@ -168,6 +183,7 @@ final class Worker {
     case .makeRoom(let arrival, let asked): admit(arrival, asked: asked)
     case .drain: drain()
     case .abort: abort()
+    case .reload(let settings): reload(settings)
     case .count(let ticket, let asked): report?.start(ticket, asked: asked)
     case .turn(let ticket): context.control.send(.turned(ticket: ticket))
     }
@@ -221,7 +237,7 @@ final class Worker {
       let stream = try Stream(loop, connected: arrival.fd)
       mayBeIdle(
         connections.insert {
-          HTTP1Downstream(self, stream, plan.listeners[arrival.listener], peer: arrival.peer, place: $0)
+          HTTP1Downstream(self, stream, listenerPlans[arrival.listener], peer: arrival.peer, place: $0)
         })
       counters.add(.open, listener: arrival.listener)
     } catch {
@@ -307,10 +323,10 @@ final class Worker {
   func readGauges(_ range: Range<Int>) {
     let layout = counters.layout
     counters.settle()
-    counters.set(.accessLogDropped, to: accessLog?.dropped ?? 0)
-    for (index, listener) in listeners.enumerated() {
-      counters.set(.shedForDescriptors, to: listener.shed, listener: index)
-    }
+    counters.set(.accessLogDropped, to: droppedBefore &+ (accessLog?.dropped ?? 0))
+    var shed = shedBefore
+    for (id, listener) in listeners { shed[socketPlaces[id] ?? 0, default: 0] &+= listener.shed }
+    for (place, count) in shed { counters.set(.shedForDescriptors, to: count, listener: place) }
     for index in layout.upstreams(in: range) where index < pools.count { pools[index].count(as: index, in: &counters) }
   }
 
@@ -337,7 +353,7 @@ final class Worker {
   private func drain() {
     if isDraining { return }
     isDraining = true
-    for listener in listeners { listener.drain() }
+    for listener in listeners.values { listener.drain() }
     context.control.send(.stoppedListening)
     // Callers with a request on its way get it answered with `Connection: close`; who sends nothing for a moment has
     // none on its way.
@@ -360,11 +376,12 @@ final class Worker {
     guard connections.isEmpty, !isAdmitting, let receiver, receiver.detachIfEmpty() else { return }
     self.receiver = nil
     drainTimer?.cancel()
-    for pool in pools { pool.close() }
+    for pool in pools + replacedPools { pool.close() }
     report = nil
     accessLog?.close()
     // Both refer back to this object, which must not outlive its loop.
     pools.removeAll()
+    replacedPools.removeAll()
     spareExchanges.removeAll()
     context.control.send(.drained(worker: context.index))
     loop.stop()

@@ -17,14 +17,21 @@ struct ConfigurationOption: ParsableArguments {
   @Option(name: [.short, .long], help: "The configuration file.")
   var config = "gateway.json"
 
+  /// Where `serve` reads the file again. Environment variables are those of the start.
+  func source() -> ConfigurationSource {
+    let path = config
+    let environment = ProcessInfo.processInfo.environment
+    return ConfigurationSource(file: path) {
+      ConfigurationLoader.load(path: path, registry: Registry.providers, environment: environment)
+    }
+  }
+
   /// The configuration; or everything that is wrong with it on standard error, and the end of the process.
   /// - Parameter quietly: leaves warnings to `serve` and `check`.
   func load(quietly: Bool = false) throws -> GatewayConfiguration {
     let problems: [SettingsProblem]
     let loaded: GatewayConfiguration?
-    switch ConfigurationLoader.load(
-      path: config, registry: Registry.providers, environment: ProcessInfo.processInfo.environment)
-    {
+    switch source().read() {
     case .success(let result): (loaded, problems) = (result.configuration, result.warnings)
     case .failure(let invalid): (loaded, problems) = (nil, invalid.problems)
     }
@@ -39,14 +46,15 @@ struct ConfigurationOption: ParsableArguments {
 
 struct Serve: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Serve requests until SIGTERM or SIGINT, then drain.")
+    abstract: "Serve requests until SIGTERM or SIGINT, then drain. SIGHUP reads the configuration again.")
 
   @OptionGroup var file: ConfigurationOption
 
   func run() throws {
     let configuration = try file.load()
     do throws(StartFailure) {
-      try GatewayServer.run(configuration, environment: ProcessInfo.processInfo.environment)
+      try GatewayServer.run(
+        configuration, source: file.source(), environment: ProcessInfo.processInfo.environment)
     } catch {
       StandardError.write(line: "gateway: \(error)")
       throw ExitCode(1)

@@ -9,7 +9,7 @@ final class AdminServer {
   private static let connectionLimit = 64
 
   let loop: EventLoop
-  private let access: AdminAccess
+  private var access: AdminAccess
   private var listener: Listener?
   private var connections: [ObjectIdentifier: AdminConnection] = [:]
   private let routes: [AdminRoute]
@@ -23,15 +23,21 @@ final class AdminServer {
     listener = try Listener(loop, fd: fd) { [unowned self] connection, _ in accept(connection) }
   }
 
+  /// A reload has brought another token, or none.
+  func follow(_ token: Secret?) { access = AdminAccess(hosts: access.hosts, token: token) }
+
   /// Everything that can be asked. Handlers are called on the control loop.
   private static func makeRoutes(_ plane: ControlPlane) -> [AdminRoute] {
     let credentials = AdminCredentials(plane)
+    let reload = AdminReload(plane)
     return [
       AdminRoute(.get, "/healthz", isOpen: true) { _ in AdminAnswer(status: 200, body: "{\"status\":\"ok\"}\n") },
       AdminRoute(.get, "/readyz", isOpen: true) { [unowned plane] _ in CredentialReport.readiness(plane) },
       AdminRoute(.get, "/metrics", AdminMetrics(plane).scrape),
       AdminRoute(.get, "/api/credentials") { [unowned plane] _ in CredentialReport.list(plane) },
       AdminRoute(.get, "/api/credentials/{name}", credentials.show),
+      AdminRoute(.get, "/api/reload", answer: reload.last),
+      AdminRoute(.post, "/api/reload", reload.reload),
       AdminRoute(.post, "/api/credentials/{name}/refresh", credentials.refresh),
       AdminRoute(.put, "/api/credentials/{name}/tokens", credentials.takeTokens),
     ]

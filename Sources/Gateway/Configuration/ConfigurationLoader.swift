@@ -6,6 +6,8 @@ package struct LoadedConfiguration: Sendable {
   package var configuration: GatewayConfiguration
   /// In the order of the file.
   package var warnings: [SettingsProblem]
+  /// An error at a JSON path, with its place in the file: for what only shows later.
+  package var problem: @Sendable (_ path: String, _ message: String) -> SettingsProblem
 }
 
 /// A configuration that can't be used.
@@ -65,6 +67,11 @@ package enum ConfigurationLoader {
       })
     let quoted = all.isEmpty ? [] : SourceQuote(text, settings: settings).added(to: all)
     if all.contains(where: { $0.severity == .error }) { return .failure(InvalidConfiguration(problems: quoted)) }
-    return .success(LoadedConfiguration(configuration: configuration, warnings: quoted))
+    return .success(
+      LoadedConfiguration(configuration: configuration, warnings: quoted) { path, message in
+        let position = document.places(of: [path]).position(of: path)
+        let problem = SettingsProblem(path: path, message: message, position: position)
+        return SourceQuote(text, settings: settings).added(to: [problem]).first ?? problem
+      })
   }
 }

@@ -48,6 +48,7 @@ struct ConfigurationReader {
     let top = SettingsReader(path: "", members: members, problems: problems, secrets: secrets)
     var configuration = GatewayConfiguration()
     configuration.workers = top.read(Key.workers) ?? CPUQuota.cpus()
+    configuration.isWorkerCountWritten = top.isSet(Key.workers.name)
     configuration.timeouts = Timeouts(top.read(Key.timeouts), over: nil)
     configuration.limits = Limits(top.read(Key.limits), over: nil)
     (configuration.admin, configuration.adminToken) = ListenerReading.admin(top.read(Key.admin))

@@ -8,6 +8,8 @@ package import TokenKit
 package struct GatewayConfiguration: Sendable {
   /// Data loops.
   package var workers: Int
+  /// Else the number is what the machine allowed when it was read.
+  package var isWorkerCountWritten = true
   /// At least one, in the order of the file; `RouteConfiguration.listener` counts into it.
   package var listeners: [ListenerConfiguration]
   /// Where the admin listener is: on loopback or a Unix socket, unless it has a token.

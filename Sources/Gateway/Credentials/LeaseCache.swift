@@ -34,13 +34,15 @@ final class LeaseCache: Runnable {
     /// The generation that an upstream is known to have accepted.
     var accepted: UInt64 = 0
     var parked: [Exchange] = []
+    /// The configuration has it no more.
+    var isRemoved = false
   }
 
   private let loop: EventLoop
   private let ask: (Int, LeaseQuestion) -> Void
   private var slots: [Slot]
   private var refusingRoutes: Set<UInt32> = []
-  private let shared: SharedLeaseState
+  private var shared: SharedLeaseState
   /// Requests that go on in the coming turns, a few at a time, so that no turn is long. The ticket tells whether the
   /// exchange still is the request that waited.
   private var resuming: [(exchange: Exchange, ticket: UInt64, outcome: Outcome)] = []
@@ -56,6 +58,16 @@ final class LeaseCache: Runnable {
     self.ask = ask
     self.shared = shared
     slots = [Slot](repeating: Slot(), count: credentials)
+  }
+
+  /// The configuration has changed.
+  /// - Parameters:
+  ///   - routed: the credentials that routes use; places are never taken away.
+  ///   - isThere: by place, whether the configuration has the credential.
+  func follow(_ routed: Set<Int>, _ isThere: [Bool], _ shared: SharedLeaseState) {
+    self.shared = shared
+    while slots.count <= routed.max() ?? -1 { slots.append(Slot()) }
+    for index in slots.indices { slots[index].isRemoved = index >= isThere.count || !isThere[index] }
   }
 
   // MARK: For exchanges
@@ -210,8 +222,10 @@ final class LeaseCache: Runnable {
     let waiting = slots[credential].parked
     slots[credential].parked.removeAll()
     shared.keeps(credential)
+    let isRemoved = slots[credential].isRemoved
     let error = GatewayError(
-      failure.reason == .shuttingDown ? .draining : .tokenUnavailable, reason: failure.text,
+      failure.reason == .shuttingDown && !isRemoved ? .draining : .tokenUnavailable,
+      reason: isRemoved ? "credential_removed" : failure.text,
       retryAfter: failure.retryAfter(at: BootInstant(nanoseconds: loop.now)))
     for exchange in waiting where exchange.parkedFor != nil {
       // A refusal that concerns one route, or 401s only, is no answer for the others.

@@ -7,7 +7,7 @@ internal import TokenService
 final class LoopPublisher: LeasePublisher {
   private let mailboxes: [Mailbox<WorkerMessage>]
   /// The credentials that routes use: of the others no loop ever hears.
-  private let routed: Set<Int>
+  private var routed: Set<Int>
   private var pending: [UInt64: (left: Int, acknowledged: () -> Void)] = [:]
   private var lastTicket: UInt64 = 0
 
@@ -15,6 +15,9 @@ final class LoopPublisher: LeasePublisher {
     self.mailboxes = mailboxes
     self.routed = routed
   }
+
+  /// A reload. Those that routes have used before are told of all the same: their leases must not go stale in the loops.
+  func follow(routed: Set<Int>) { self.routed.formUnion(routed) }
 
   func publish(_ lease: Lease, credential: Int) {
     if routed.contains(credential) { toAll(.lease(lease, credential: credential)) }

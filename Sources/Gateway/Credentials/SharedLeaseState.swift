@@ -27,6 +27,27 @@ final class SharedLeaseState: Sendable {
     entries = (0..<credentials).map { routed.contains($0) ? Entry(parked: max(1, parked / 4)) : Self.none }
   }
 
+  private init(_ total: ProcessLimit, _ entries: [Entry]) {
+    self.total = total
+    self.entries = entries
+  }
+
+  /// The same with other limits, and with places for credentials that routes did not use before. Who has the old one
+  /// shares everything with it.
+  func with(credentials: Int, routed: Set<Int>, parked: Int) -> SharedLeaseState {
+    total.set(parked)
+    let share = max(1, parked / 4)
+    var entries = entries + [Entry](repeating: Self.none, count: max(0, credentials - self.entries.count))
+    for index in entries.indices {
+      if entries[index] !== Self.none {
+        entries[index].parked.set(share)
+      } else if routed.contains(index) {
+        entries[index] = Entry(parked: share)
+      }
+    }
+    return SharedLeaseState(total, entries)
+  }
+
   /// Whether there is a place for one more request that waits. It may be gone in the next moment.
   func mayPark(_ credential: Int) -> Bool { !total.isReached && !entries[credential].parked.isReached }
 

@@ -25,7 +25,8 @@ final class HTTP1Downstream: StreamDelegate {
 
   let worker: Worker
   let stream: Stream
-  let listener: ListenerPlan
+  /// Of the configuration in force; a reload puts another one here.
+  var listener: ListenerPlan
   let peer: SocketAddress
   /// The loop's.
   let timers: TimerWheel
@@ -235,7 +236,7 @@ final class HTTP1Downstream: StreamDelegate {
     isHeadRequest = worker.requestHead.method == .head
     takesTrailers = worker.requestHead.acceptsTrailers
     callerCloses = !worker.requestHead.keepsAlive
-    mayKeepAlive = !callerCloses && !worker.isDraining
+    mayKeepAlive = !callerCloses && !worker.isDraining && !listener.isRemoved
     hasResponseBegun = false
     isChunkedResponse = false
     isCloseDelimited = false

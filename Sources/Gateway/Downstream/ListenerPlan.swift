@@ -18,11 +18,13 @@ final class ListenerPlan: Sendable {
   let idleTimeout: Int64
   let rate: RateTerms
   let dropsUnderscoreFields: Bool
+  /// The configuration has it no more: its connections end with the requests that they carry.
+  let isRemoved: Bool
 
   init(
     index: Int, name: String, address: SocketAddress, hosts: HostSet, allow: [CIDR], callerToken: [UInt8],
     halfClose: Bool, headLimits: HeadLimits, requestHeadTimeout: Int64, idleTimeout: Int64, rate: RateTerms,
-    dropsUnderscoreFields: Bool
+    dropsUnderscoreFields: Bool, isRemoved: Bool = false
   ) {
     self.index = index
     self.name = name
@@ -36,5 +38,14 @@ final class ListenerPlan: Sendable {
     self.idleTimeout = idleTimeout
     self.rate = rate
     self.dropsUnderscoreFields = dropsUnderscoreFields
+    self.isRemoved = isRemoved
+  }
+
+  /// The same after its listener was taken away.
+  var removed: ListenerPlan {
+    ListenerPlan(
+      index: index, name: name, address: address, hosts: hosts, allow: allow, callerToken: callerToken,
+      halfClose: halfClose, headLimits: headLimits, requestHeadTimeout: requestHeadTimeout, idleTimeout: idleTimeout,
+      rate: rate, dropsUnderscoreFields: dropsUnderscoreFields, isRemoved: true)
   }
 }

@@ -67,6 +67,12 @@ final class Exchange {
     timer = timers.make(self)
   }
 
+  /// It is not in use: lets go of what it was used for last.
+  func forget() {
+    plan = worker.noRoute
+    pool = nil
+  }
+
   /// Ends its use for good: the worker keeps enough others.
   func discard() {
     if let timer { timers.release(timer) }

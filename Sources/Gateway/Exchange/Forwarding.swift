@@ -16,9 +16,19 @@ final class Forwarding: Sendable {
     let id = String(UInt64.random(in: .min ... .max), radix: 36)
     proxyName = "gateway-\(id)"
     pseudonym = Array(proxyName.utf8)
-    via = sendsVia ? Array("Via: 1.1 \(proxyName)\r\n".utf8) : []
+    via = sendsVia ? Self.via(proxyName) : []
     self.trustedProxies = trustedProxies
   }
+
+  /// The same process with other settings.
+  init(_ other: Forwarding, sendsVia: Bool, trustedProxies: [CIDR]) {
+    pseudonym = other.pseudonym
+    proxyName = other.proxyName
+    via = sendsVia ? Self.via(other.proxyName) : []
+    self.trustedProxies = trustedProxies
+  }
+
+  private static func via(_ name: String) -> [UInt8] { Array("Via: 1.1 \(name)\r\n".utf8) }
 
   /// A copy for one loop, which shares no storage with this one.
   init(copying other: Forwarding) {

@@ -4,14 +4,17 @@ internal import Synchronization
 
 /// The process-wide counter.
 final class ReplayMemory: Sendable {
-  private let limit: Int
+  private let limit: Atomic<Int>
   private let used = Atomic<Int>(0)
 
-  init(limit: Int) { self.limit = limit }
+  init(limit: Int) { self.limit = Atomic(limit) }
+
+  /// From now on. What is used stays in use.
+  func set(_ limit: Int) { self.limit.store(limit, ordering: .relaxed) }
 
   fileprivate func take(_ bytes: Int) -> Bool {
     let (_, now) = used.add(bytes, ordering: .relaxed)
-    if now <= limit { return true }
+    if now <= limit.load(ordering: .relaxed) { return true }
     used.subtract(bytes, ordering: .relaxed)
     return false
   }

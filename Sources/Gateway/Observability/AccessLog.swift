@@ -48,6 +48,21 @@ final class AccessLog: Runnable, TimerHandler {
     timer = loop.timers.make(self)
   }
 
+  /// New settings: from the next line on.
+  func use(_ line: AccessLogLine) { self.line = line }
+
+  /// Another file takes its place while the loop goes on: what the file takes at once is written, the rest is dropped.
+  func retire() {
+    if let timer { loop.timers.release(timer) }
+    timer = nil
+    flush()
+    isBlocked = true
+    dropBuffered()
+    if unreported > 0 { sendReport() }
+  }
+
+  var destination: AccessLogFile { file }
+
   /// An exchange is over.
   func write(_ exchange: Exchange) {
     guard hasRoom() else { return }

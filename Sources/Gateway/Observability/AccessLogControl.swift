@@ -8,7 +8,7 @@ final class AccessLogControl: TimerHandler {
   private static let pause: Int64 = 60_000_000_000
 
   private let loop: EventLoop
-  private let file: AccessLogFile?
+  private(set) var file: AccessLogFile?
   private let logger: Logger
   private var timer: TimerWheel.Timer?
   private var untold: UInt64 = 0
@@ -21,6 +21,9 @@ final class AccessLogControl: TimerHandler {
     self.file = file
     self.logger = logger
   }
+
+  /// A reload has brought another one, or none.
+  func follow(_ file: AccessLogFile?) { self.file = file }
 
   /// SIGUSR1: somebody has moved the file away.
   func reopen() {

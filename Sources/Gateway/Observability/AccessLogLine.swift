@@ -36,33 +36,14 @@ struct AccessLogLine {
   private let format: LogConfiguration.AccessFormat
   private let redaction: AccessLogRedaction
   private let idPrefix: [UInt8]
-  /// What is rendered once: each listener's part, then each route's.
-  private let parts: [UInt8]
-  /// Where each part ends.
-  private let ends: [Int]
-  private let listenerCount: Int
+  private let names: AccessLogNames
   private var clock: AccessLogClock
 
-  init(_ configuration: LogConfiguration, listeners: [ListenerPlan], routes: [RoutePlan], idPrefix: [UInt8]) {
+  init(_ configuration: LogConfiguration, _ names: AccessLogNames, idPrefix: [UInt8]) {
     format = configuration.accessFormat
     redaction = AccessLogRedaction(configuration.redact)
     self.idPrefix = idPrefix.map { $0 }
-    var parts: [UInt8] = []
-    var ends: [Int] = []
-    for listener in listeners {
-      parts += "\",\"listener\":\"\(AccessLogText.name(listener.name))\",\"peer\":\"".utf8
-      ends.append(parts.count)
-    }
-    for route in routes {
-      parts += ",\"route\":\"\(AccessLogText.name(route.name))\"".utf8
-      if route.credential != nil {
-        parts += ",\"credential\":\"\(AccessLogText.name(route.credentialName))\"".utf8
-      }
-      ends.append(parts.count)
-    }
-    self.parts = parts
-    self.ends = ends
-    listenerCount = listeners.count
+    self.names = names
     clock = AccessLogClock(configuration.accessFormat)
   }
 
@@ -106,7 +87,7 @@ struct AccessLogLine {
     out.append(",\"duration\":")
     Self.writeSeconds(now &- entry.trace.begun, &out)
     if let index = entry.routeIndex {
-      writePart(listenerCount + index, &out)
+      writePart(names.listenerCount + index, &out)
     }
     if entry.trace.generation != 0 {
       out.append(",\"generation\":")
@@ -217,7 +198,7 @@ struct AccessLogLine {
   // MARK: Parts
 
   private func writePart(_ index: Int, _ out: inout OutputSpan<UInt8>) {
-    out.append(copying: parts.span.extracting((index == 0 ? 0 : ends[index - 1])..<ends[index]))
+    out.append(copying: names.bytes.span.extracting(names.range(index)))
   }
 
   /// The target as the caller sent it, less what must not be seen.

@@ -5,15 +5,19 @@ package import Logging
 /// Writes each event with one call, so that lines of several threads never mix. Values are written as they are given:
 /// whoever logs must not hand over secrets (`Secret` prints redacted).
 package struct LineLogHandler: LogHandler {
-  package var logLevel: Logger.Level
+  package var logLevel: Logger.Level {
+    get { own ?? settings.level }
+    set { own = newValue }
+  }
   package var metadata: Logger.Metadata = [:]
-  private let format: LogConfiguration.Format
+  private let settings: LogSettings
+  /// Of a logger that was given a level of its own.
+  private var own: Logger.Level?
   private let label: String
 
-  package init(label: String, level: Logger.Level, format: LogConfiguration.Format) {
+  package init(label: String, _ settings: LogSettings) {
     self.label = label
-    self.format = format
-    logLevel = level
+    self.settings = settings
   }
 
   package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -27,7 +31,7 @@ package struct LineLogHandler: LogHandler {
     let pairs = fields.sorted { $0.key < $1.key }
     let time = Timestamp.text(milliseconds: Process.wallClockMilliseconds())
     var line: String
-    switch format {
+    switch settings.format {
     case .json, .combined:
       line = "{\"time\":\"\(time)\",\"level\":\"\(event.level)\",\"message\":"
       line += ProblemResponse.quoted("\(event.message)")

@@ -9,7 +9,7 @@ enum ServiceStatus {
 
   /// Says what is served, and which credentials somebody should look at. Without secrets.
   static func line(listeners: Int, _ manager: CredentialManager) -> String {
-    let serving = "Serving: \(count(listeners, "listener")), \(count(manager.count, "credential"))"
+    let serving = "Serving: \(count(listeners, "listener")), \(count(manager.configuredCount, "credential"))"
     if manager.count > credentialsLookedAt { return serving }
     let noticeable = manager.status.filter { !$0.isHealthy || !$0.alarms.isEmpty }
     if noticeable.isEmpty { return serving }

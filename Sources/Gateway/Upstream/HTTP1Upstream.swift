@@ -47,7 +47,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   /// An old connection that dies is none of its server's failures.
   private var hasAnswered = false
   /// Its address for the access log; nil while that is off.
-  private let label: UpstreamLabel?
+  private var label: UpstreamLabel?
   private var hasServed = false
   private var isClosed = false
 
@@ -59,6 +59,11 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
     timers = stream.loop.timers
     timer = timers.make(self)
     stream.delegate = self
+  }
+
+  /// The access log was turned on.
+  func makeLabel() {
+    if label == nil { label = UpstreamLabel(Socket.peerAddress(stream.fd)) }
   }
 
   // MARK: The pool's side

@@ -30,6 +30,8 @@ final class UpstreamPool: Runnable {
   /// The last attempt found no descriptor.
   private var isShort = false
   private var isClosing = false
+  /// No route leads here any more: what is free is closed, and requests that were on their way before are served.
+  private var isRetired = false
   private var failuresInARow = 0
   private var ejectionsInARow = 0
   /// Until when other servers of the same upstream are preferred.
@@ -55,6 +57,38 @@ final class UpstreamPool: Runnable {
     self.target = target
     self.limit = limit
     addresses = target.literalAddresses
+  }
+
+  /// A pool in the place of another one, which counts on from it.
+  init(_ worker: Worker, _ target: UpstreamTarget, limit: Int, after other: UpstreamPool) {
+    self.worker = worker
+    self.target = target
+    self.limit = limit
+    addresses = other.addresses
+    nameError = other.nameError
+    lastAttempt = other.lastAttempt
+    failures = other.failures
+  }
+
+  /// Nothing is left of it: no connection, and nobody who waits for one.
+  var isSpent: Bool { open == 0 && waiters.count == 0 }
+
+  /// The access log was turned on.
+  func makeLabels() { for connection in idle { connection.makeLabel() } }
+
+  func retire() {
+    isRetired = true
+    let closing = idle
+    idle.removeAll()
+    for connection in closing { connection.closeIdle() }
+  }
+
+  /// A route leads here again. A name's addresses come anew.
+  func revive() {
+    if !isRetired { return }
+    isRetired = false
+    addresses = target.literalAddresses
+    nameError = nil
   }
 
   /// What there is of it, and was, for metrics.
@@ -224,7 +258,7 @@ final class UpstreamPool: Runnable {
       if !connection.take(for: exchange) { return acquire(for: exchange, fresh: true, onlyRecent: true) }
       return exchange.connected(connection)
     }
-    if isClosing { return connection.closeIdle() }
+    if isClosing || isRetired { return connection.closeIdle() }
     connection.becomeIdle()
     idle.append(connection)
     // The one that has rested longest goes: the freshest are taken first.

@@ -44,6 +44,9 @@ extension LeaseStateMachine {
       failedGrants: failedAttempts, alarms: CredentialAlarm.allCases.filter(alarms.contains))
   }
 
+  /// The terms that it was given last, in force or not.
+  public var latestTerms: LeaseTerms { newTerms ?? terms }
+
   /// The lease in use, for the manager's own bookkeeping.
   public var currentLease: Lease? { lease }
 

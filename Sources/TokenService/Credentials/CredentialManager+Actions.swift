@@ -20,8 +20,10 @@ extension CredentialManager {
   }
 
   private func keepTimer(of entry: Entry) {
-    let deadline = entry.machine.nextWakeUp
-    guard deadline != deadlines.deadline(of: entry.index) else { return }
+    let rests = entry.isRemoved && entry.isStopped
+    let deadline = rests ? nil : entry.machine.nextWakeUp
+    // One that was replaced has no place among the deadlines.
+    guard entries[entry.index] === entry, deadline != deadlines.deadline(of: entry.index) else { return }
     deadlines.set(entry.index, deadline)
     armTimer()
   }
@@ -86,13 +88,21 @@ extension CredentialManager {
       let outcome = LoginOutcome.published(generation: lease.generation, isStored: !entry.machine.hasUnsavedPair)
       for completion in take(&entry.logins.taken) { completion(outcome) }
     case .withdraw: ports.publisher.withdraw(credential: entry.index)
-    case .answer(let id, let answer): entry.answers.removeValue(forKey: id)?(answer)
+    case .answer(let id, let answer):
+      guard let completion = entry.answers.removeValue(forKey: id) else { return }
+      if case .failure = answer, entries[entry.index] !== entry {
+        // Its name has come back: the new one may have what was asked for.
+        want(credential: entry.index, LeaseWant(above: nil, cause: .missing), answer: completion)
+      } else {
+        completion(answer)
+      }
     case .note(let event):
       if case .loggedIn = event { entry.logins.taken += take(&entry.logins.pending) }
       note(event, of: entry)
     case .stopped:
       markStopped(entry)
       for completion in take(&entry.logins.taken) + take(&entry.logins.pending) { completion(.stopped) }
+      if entry.isRemoved { revive(entry) }
       finishIfStopped()
     }
   }

@@ -28,12 +28,19 @@ extension CredentialManager {
 
   /// The hosts of all credentials, by host and port.
   struct Hosts {
-    private let parallel: Int
+    private var parallel: Int
     private var byAuthority: [String: Host] = [:]
     /// Many credentials have one URL.
     private var byURL: [String: Host] = [:]
 
     init(parallel: Int) { self.parallel = parallel }
+
+    /// So many calls at the same time from now on, for each host.
+    mutating func follow(parallel: Int) {
+      if parallel == self.parallel { return }
+      self.parallel = parallel
+      for host in byAuthority.values { host.queue.limits.parallel = parallel }
+    }
 
     mutating func host(of traits: ProviderTraits) -> Host {
       let url = traits.tokenURLs.first ?? ""

@@ -64,6 +64,8 @@ package final class CredentialManager {
     var events: [LeaseEvent] = []
     var isHandling = false
     var isStopped = false
+    /// A reload has taken it away.
+    var isRemoved = false
 
     init(index: Int, definition: CredentialDefinition, host: Host, machine: LeaseStateMachine) {
       self.index = index
@@ -86,6 +88,10 @@ package final class CredentialManager {
   private var lastWant: UInt64 = 0
   private var stopped: (() -> Void)?
   private var stoppedCount = 0
+  var random: RandomSource
+  /// What later reloads have brought back of those that were removed and have not stopped yet.
+  var successors: [Int: CredentialDefinition] = [:]
+  var removedCount = 0
 
   /// A manager that does nothing until `start`.
   /// - Parameters:
@@ -104,7 +110,7 @@ package final class CredentialManager {
     self.onEvent = onEvent
     hosts = Hosts(parallel: tokenCallsPerHost)
     deadlines = DeadlineQueue(count: definitions.count)
-    var random = RandomSource(seed: randomSeed)
+    random = RandomSource(seed: randomSeed)
     var seeds: [Fingerprint: String] = [:]
     var sharing = CredentialDefinition.Sharing()
     var commons = Interner<CommonTerms>()
@@ -189,6 +195,7 @@ package final class CredentialManager {
 
   /// Another process changed a row (shared stores).
   package func storeChanged(credential: Int, generation: UInt64) {
+    if entries[credential].isRemoved { return }
     feed(.storeChanged(generation: generation), to: entries[credential])
   }
 
@@ -231,7 +238,7 @@ package final class CredentialManager {
     let terms = try Self.terms(
       of: definition, shared: ports.store.isShared, owner: owner, fingerprinter: fingerprinter)
     if let seed = terms.seedFingerprint,
-      let other = entries.first(where: { $0 !== entry && $0.machine.query.seed == seed })
+      let other = entries.first(where: { $0 !== entry && !$0.isRemoved && $0.machine.query.seed == seed })
     {
       throw .sharedSeed([other.definition.name, definition.name])
     }
@@ -239,7 +246,7 @@ package final class CredentialManager {
   }
 
   /// The credential of this name.
-  package func index(of name: String) -> Int? { entries.first { $0.definition.name == name }?.index }
+  package func index(of name: String) -> Int? { entries.first { !$0.isRemoved && $0.definition.name == name }?.index }
 
   /// A credential as it is configured now.
   package func definition(credential: Int) -> CredentialDefinition { entries[credential].definition }
@@ -247,18 +254,21 @@ package final class CredentialManager {
   /// How a credential is.
   package func status(credential: Int) -> CredentialStatus { entries[credential].machine.status(at: ports.clock.now) }
 
-  /// How all credentials are, in the order of the definitions.
+  /// How all credentials of the configuration are, in the order of their places.
   package var status: [CredentialStatus] {
     let now = ports.clock.now
-    return entries.map { $0.machine.status(at: now) }
+    return entries.filter { !$0.isRemoved }.map { $0.machine.status(at: now) }
   }
 
-  /// How many credentials there are.
+  /// How many credentials the configuration has.
+  package var configuredCount: Int { entries.count - removedCount }
+
+  /// How many places there are.
   package var count: Int { entries.count }
 
-  /// How one of them is.
-  package func status(of credential: Int, at now: Moment) -> CredentialStatus {
-    entries[credential].machine.status(at: now)
+  /// How the one there is; nil when a reload has taken it away.
+  package func status(of credential: Int, at now: Moment) -> CredentialStatus? {
+    entries[credential].isRemoved ? nil : entries[credential].machine.status(at: now)
   }
 
   /// Starts no grant any more; `completion` is called once those in flight have ended and their pairs are stored (a failed
@@ -286,6 +296,11 @@ package final class CredentialManager {
     entry.isStopped = true
     stoppedCount += 1
   }
+
+  /// A stopped one has another in its place.
+  func forgetStopped() { stoppedCount -= 1 }
+
+  var isStopping: Bool { stopped != nil }
 
   func finishIfStopped() {
     guard let completion = stopped, stoppedCount == entries.count else { return }

@@ -16,6 +16,9 @@ struct DeadlineQueue {
   /// For the indices from 0 up to `count`.
   init(count: Int) { places = [Int32](repeating: -1, count: count) }
 
+  /// For a further index.
+  mutating func append() { places.append(-1) }
+
   /// The earliest deadline.
   var first: BootInstant? { items.first?.deadline }
 

@@ -32,11 +32,13 @@ import Testing
       let state = LoopState(time: 0, lag: 5, timing: loop.timing)
       let half = cells.count / 2
       collector?.receive(
-        CounterPart(ticket: question.ticket, worker: question.worker, start: 0, cells: Array(cells[..<half])))
+        CounterPart(
+          ticket: question.ticket, worker: question.worker, layout: layout, start: 0, cells: Array(cells[..<half])))
       if partly { return }
       collector?.receive(
         CounterPart(
-          ticket: question.ticket, worker: question.worker, start: half, cells: Array(cells[half...]), end: state))
+          ticket: question.ticket, worker: question.worker, layout: layout, start: half, cells: Array(cells[half...]),
+          end: state))
     }
 
     /// Turns until there are so many snapshots.
@@ -55,11 +57,11 @@ import Testing
     #expect(rig.snapshots.isEmpty)
     rig.answer(rig.asked[0], begun: 4, partly: true)
     #expect(rig.snapshots.isEmpty)
-    rig.collector?.receive(CounterPart(ticket: 999, worker: 0, start: 0, cells: [7], end: nil))
+    rig.collector?.receive(CounterPart(ticket: 999, worker: 0, layout: rig.layout, start: 0, cells: [7], end: nil))
     let half = rig.layout.count / 2
     rig.collector?.receive(
       CounterPart(
-        ticket: rig.asked[0].ticket, worker: 0, start: half,
+        ticket: rig.asked[0].ticket, worker: 0, layout: rig.layout, start: half,
         cells: [UInt64](repeating: 0, count: rig.layout.count - half),
         end: LoopState(time: 0, lag: 0, timing: rig.loop.timing)))
     #expect(rig.snapshots.map { $0[.begun] } == [7, 7] && rig.snapshots.allSatisfy { $0.lateLoops == 0 })

@@ -19,18 +19,10 @@ struct LineRig {
     format: LogConfiguration.Format = .json, redact: [String] = ["token"], listener: String = "main",
     route: String = "route", credential: String? = "credential"
   ) throws {
-    var configuration = GatewayConfiguration(
-      listeners: [ListenerConfiguration(name: listener, address: .ipv4(0x7f00_0001, port: 1))])
+    var configuration = GatewayConfiguration()
     configuration.log = LogConfiguration(format: format, redact: redact)
-    let plan = try DataPlanePlan(configuration)
-    let routes = [
-      RoutePlan(
-        index: 0, name: route, credential: credential.map { _ in 0 }, credentialName: credential ?? "", upstreams: [],
-        basePath: [], preservesHost: false, ownedNames: [], tokensDieAtRotation: false, rejections: [], requestBody: 0,
-        replayBody: 0,
-        connectTimeout: 0, responseHeadTimeout: 0, streamIdleTimeout: 0, parkTimeout: 0)
-    ]
-    line = AccessLogLine(configuration.log, listeners: plan.listeners, routes: routes, idPrefix: Array("id-".utf8))
+    let names = AccessLogNames(listeners: [listener], routes: [(route, credential)])
+    line = AccessLogLine(configuration.log, names, idPrefix: Array("id-".utf8))
   }
 
   /// - Parameter request: a whole head; empty when what came was no request.

@@ -17,7 +17,7 @@ final class CounterCollector: TimerHandler {
   }
 
   private let loop: EventLoop
-  private let layout: CounterLayout
+  private var layout: CounterLayout
   /// Asks a loop; false when it has ended.
   private let ask: (_ worker: Int, _ ticket: UInt64) -> Bool
   private var loops: [Loop]
@@ -33,6 +33,12 @@ final class CounterCollector: TimerHandler {
     self.layout = layout
     self.ask = ask
     loops = [Loop](repeating: Loop(), count: workers)
+  }
+
+  /// There are more rows from now on. Loops that do not know yet answer with less.
+  func follow(_ layout: CounterLayout) {
+    for index in loops.indices { loops[index].cells = self.layout.moved(loops[index].cells, to: layout) }
+    self.layout = layout
   }
 
   /// `completion` is called once, on the control loop, maybe before this returns: when all loops have answered, at the
@@ -56,10 +62,13 @@ final class CounterCollector: TimerHandler {
 
   /// A part of an answer, also of one that nobody waits for any more.
   func receive(_ part: CounterPart) {
-    guard loops[part.worker].asked == part.ticket, part.start == loops[part.worker].coming.count else { return }
+    guard loops[part.worker].asked == part.ticket else { return }
+    // A reload under way: it begins anew.
+    if part.start == 0 { loops[part.worker].coming.removeAll() }
+    guard part.start == loops[part.worker].coming.count else { return }
     loops[part.worker].coming += part.cells
     guard let end = part.end else { return }
-    loops[part.worker].cells = loops[part.worker].coming
+    loops[part.worker].cells = part.layout.moved(loops[part.worker].coming, to: layout)
     loops[part.worker].coming = []
     loops[part.worker].state = end
     loops[part.worker].asked = nil

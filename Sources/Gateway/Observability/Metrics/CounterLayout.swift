@@ -78,10 +78,30 @@ struct CounterLayout: Sendable, Equatable {
     count = upstreams + upstreamCount * UpstreamCell.allCases.count
   }
 
-  init(_ plan: DataPlanePlan, credentials: Int) {
+  init(_ places: PlanPlaces) {
     self.init(
-      routes: plan.plans.count, credentials: credentials, listeners: plan.listeners.count,
-      upstreams: plan.targets.count)
+      routes: places.routes.count, credentials: places.credentials.count, listeners: places.listeners.count,
+      upstreams: places.upstreams.count)
+  }
+
+  /// Cells of this layout in the order of a later one, which has at least as many rows of everything.
+  func moved(_ cells: [UInt64], to later: CounterLayout) -> [UInt64] {
+    if later == self || cells.count != count { return cells }
+    var result = [UInt64](repeating: 0, count: later.count)
+    func move(_ length: Int, from start: Int, to place: Int) {
+      for offset in 0..<length { result[place + offset] &+= cells[start + offset] }
+    }
+    move(routes, from: 0, to: 0)
+    // The row of requests without a route stays the last one.
+    for row in 0...routeCount {
+      let place = row == routeCount ? later.noRoute : row
+      move(RouteCell.allCases.count, from: start(ofRoute: row), to: later.start(ofRoute: place))
+      if isDetailed || row == 0 { move(Self.detail, from: detailStart(row), to: later.detailStart(place)) }
+    }
+    move(listeners - credentials, from: credentials, to: later.credentials)
+    move(upstreams - listeners, from: listeners, to: later.listeners)
+    move(count - upstreams, from: upstreams, to: later.upstreams)
+    return result
   }
 
   /// The row of requests without a route.

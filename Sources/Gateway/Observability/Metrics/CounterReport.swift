@@ -5,6 +5,8 @@ internal import EventLoop
 struct CounterPart: Sendable {
   var ticket: UInt64
   var worker: Int
+  /// What the cells are.
+  var layout: CounterLayout
   /// Its first cell's place.
   var start: Int
   var cells: [UInt64]
@@ -39,21 +41,26 @@ final class CounterReport: Runnable {
     self.ticket = ticket
     lag = max(0, Process.bootClockNanoseconds() - asked)
     // A report under way begins anew: whoever asked for it does not wait any more.
-    let isUnderWay = sent < worker.counters.cells.count
+    let isUnderWay = sent < .max
     sent = 0
     if !isUnderWay { runAgain() }
   }
+
+  /// The layout has changed: a report under way begins anew.
+  func restart() { if sent < .max { sent = 0 } }
 
   func runAgain() {
     let range = sent..<min(sent + Self.partSize, worker.counters.cells.count)
     worker.readGauges(range)
     sent = range.upperBound
     let isLast = sent == worker.counters.cells.count
+    let start = range.lowerBound
+    if isLast { sent = .max }
     let now = Process.bootClockNanoseconds()
     worker.context.control.send(
       .counters(
         CounterPart(
-          ticket: ticket, worker: worker.context.index, start: range.lowerBound,
+          ticket: ticket, worker: worker.context.index, layout: worker.counters.layout, start: start,
           cells: Array(worker.counters.cells[range]),
           end: isLast ? LoopState(time: now, lag: lag, timing: worker.loop.timing) : nil)))
     if !isLast { worker.loop.runLater(self) }

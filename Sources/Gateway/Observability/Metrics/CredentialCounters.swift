@@ -33,9 +33,12 @@ final class CredentialCounters {
   private(set) var storeFailures: [StoreOperation: UInt64] = [:]
   /// The shared store is away; never so for a file.
   private(set) var isStoreAway = false
-  let isDetailed: Bool
+  private(set) var isDetailed: Bool
 
   init(credentials: Int) { isDetailed = credentials <= Self.detailedCredentials }
+
+  /// There are so many from now on. What was counted together once isn't told apart later.
+  func follow(credentials: Int) { if credentials > Self.detailedCredentials { isDetailed = false } }
 
   func note(_ event: CredentialEvent, of credential: String) {
     switch event {

@@ -39,7 +39,7 @@ extension MetricsReport {
         name: states, type: .gauge, help: "How many credentials are in which state.", rows: credentialCount + 1
       ) { row, text in
         if row < credentialCount {
-          if let state = manager?.status(of: row, at: now).state { census.states[state, default: 0] += 1 }
+          if let state = manager?.status(of: row, at: now)?.state { census.states[state, default: 0] += 1 }
           return
         }
         for state in CredentialStatus.State.allCases {
@@ -107,6 +107,7 @@ extension MetricsReport {
     func family(_ name: String, _ type: MetricType, _ help: String, _ value: @escaping (Int) -> UInt64) -> MetricFamily
     {
       MetricFamily(name: name, type: type, help: help, rows: names.credentials.count) { row, text in
+        if names.goneCredentials.contains(row) { return }
         let value = value(row)
         if value == 0, names.credentials.count > Self.fullListing { return }
         text.sample(name, MetricLabels(["credential": names.credentials[row]]), value)

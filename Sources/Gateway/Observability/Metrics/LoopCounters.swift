@@ -23,6 +23,12 @@ struct LoopCounters {
     detailStride = layout.isDetailed ? CounterLayout.detail : 0
   }
 
+  /// The same numbers where there are more rows.
+  init(_ layout: CounterLayout, after other: LoopCounters) {
+    self.init(layout)
+    cells = other.layout.moved(other.cells, to: layout)
+  }
+
   /// Requests that became exchanges.
   private(set) var begun: UInt64 = 0
 

@@ -7,21 +7,29 @@ internal import TokenService
 final class MetricsControl {
   private let loop: EventLoop
   private let collector: CounterCollector
-  private let leases: SharedLeaseState
-  let names: MetricNames
+  private var leases: SharedLeaseState
+  private(set) var names: MetricNames
   let credentials: CredentialCounters
 
   init(
-    _ loop: EventLoop, _ plan: DataPlanePlan, credentials names: [String], leases: SharedLeaseState,
+    _ loop: EventLoop, _ places: PlanPlaces, leases: SharedLeaseState,
     mailboxes: [Mailbox<WorkerMessage>]
   ) {
     self.loop = loop
     self.leases = leases
-    self.names = MetricNames(plan, credentials: names)
-    credentials = CredentialCounters(credentials: names.count)
-    collector = CounterCollector(loop, CounterLayout(plan, credentials: names.count), workers: mailboxes.count) {
+    names = MetricNames(places)
+    credentials = CredentialCounters(credentials: places.ofCredentials.count)
+    collector = CounterCollector(loop, CounterLayout(places), workers: mailboxes.count) {
       mailboxes[$0].send(.count(ticket: $1, asked: Process.bootClockNanoseconds()))
     }
+  }
+
+  /// The configuration has changed.
+  func follow(_ places: PlanPlaces, _ leases: SharedLeaseState) {
+    names = MetricNames(places)
+    self.leases = leases
+    credentials.follow(credentials: places.ofCredentials.count)
+    collector.follow(CounterLayout(places))
   }
 
   /// A part of a data loop's answer.
@@ -33,13 +41,14 @@ final class MetricsControl {
 
   /// The answer to a scrape; `completion` as with `counters`.
   func page(
-    _ manager: CredentialManager?, _ store: StoreWorker?, at clock: any ManagerClock,
+    _ manager: CredentialManager?, _ store: StoreWorker?, reloads: ReloadCounts, at clock: any ManagerClock,
     _ completion: @escaping (MetricsPage) -> Void
   ) {
     collector.collect { [self] counters in
       let report = MetricsReport(
         names: names, counters: counters, manager: manager, credentialCounters: credentials, leases: leases,
         process: ProcessStatistics.read(), controlTiming: loop.timing, storeOperations: store?.pendingCount ?? 0,
+        reloads: reloads,
         now: clock.now)
       completion(report.page)
     }

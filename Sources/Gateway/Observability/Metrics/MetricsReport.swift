@@ -18,12 +18,13 @@ struct MetricsReport {
   let process: ProcessStatistics
   let controlTiming: LoopTiming
   let storeOperations: Int
+  let reloads: ReloadCounts
   let now: Moment
 
   var page: MetricsPage {
     MetricsPage(
       requestFamilies + connectionFamilies + upstreamFamilies + credentialFamilies + refreshFamilies + parkFamilies
-        + storeFamilies + loopFamilies + processFamilies)
+        + storeFamilies + reloadFamilies + loopFamilies + processFamilies)
   }
 
   /// One sample without labels.
@@ -45,6 +46,9 @@ struct MetricNames {
   var listeners: [String]
   /// Servers by name, each with its pools: one server may have several, with different settings.
   var upstreams: [(name: String, pools: [Int])] = []
+  /// Places of what the configuration has no more: nothing is told of it.
+  var goneRoutes: Set<Int> = []
+  var goneCredentials: Set<Int> = []
 
   init(
     routes: [(name: String, credential: String)] = [], credentials: [String] = [], listeners: [String] = [],
@@ -64,15 +68,15 @@ struct MetricNames {
     }
   }
 
-  init(_ plan: DataPlanePlan, credentials: [String]) {
+  init(_ places: PlanPlaces) {
     self.init(
-      routes: plan.plans.map { ($0.name, $0.credentialName) }, credentials: credentials,
-      listeners: plan.listeners.map(\.name), upstreams: plan.targets.map(Self.name))
-  }
-
-  private static func name(_ target: UpstreamTarget) -> String {
-    let host = target.host.contains(":") ? "[\(target.host)]" : target.host
-    return "\(target.tls == nil ? "http" : "https")://\(host):\(target.port)"
+      routes: places.routes.map { ($0.name, $0.credential) }, credentials: places.credentials,
+      listeners: places.listeners, upstreams: places.upstreams.map(\.name))
+    goneRoutes = Set(places.routes.indices).subtracting(places.ofRoutes)
+    goneCredentials = Set(places.credentials.indices).subtracting(places.ofCredentials)
+    // A server's pools stay with it as long as one of them is in use: its counters must not go back.
+    let used = Set(places.ofUpstreams.joined())
+    upstreams.removeAll { $0.pools.allSatisfy { !used.contains($0) } }
   }
 
   /// - Parameter route: its place; the place after the last one is that of requests without a route.

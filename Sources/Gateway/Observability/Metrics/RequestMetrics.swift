@@ -7,7 +7,8 @@ extension MetricsReport {
   /// Rows of which nothing is told: requests without a route that there were none of, and, of very many routes, those
   /// that nobody has used.
   private func isSilent(_ row: Int, _ value: UInt64) -> Bool {
-    value == 0 && (row == layout.noRoute || layout.routeCount > Self.fullListing)
+    if names.goneRoutes.contains(row) { return true }
+    return value == 0 && (row == layout.noRoute || layout.routeCount > Self.fullListing)
   }
 
   private func perRoute(
@@ -81,6 +82,7 @@ extension MetricsReport {
       name: name, type: .counter, help: "Requests that the gateway answered itself, or cut off, by reason.",
       rows: layout.isDetailed ? routeRows : 1
     ) { row, text in
+      if layout.isDetailed, names.goneRoutes.contains(row) { return }
       for reason in ErrorReason.allCases {
         let value = counters.errors(ofRoute: row, reason)
         // Most reasons never come up on most routes.

@@ -7,7 +7,7 @@ internal import TokenKit
 
 /// Encrypts with one key and reads what that key, or the one before it, has encrypted. Without a key tokens stand in the
 /// store as they are; such rows are read with a key too, and encrypted when they are next written.
-package struct TokenCipher: Sendable {
+package struct TokenCipher: Sendable, Equatable {
   /// No encryption.
   package static let none = TokenCipher(key: nil, previous: nil)
 

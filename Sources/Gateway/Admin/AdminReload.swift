@@ -1,0 +1,27 @@
+// `/api/reload`: reads the configuration file again, and says what became of the last time.
+internal import TokenKit
+
+/// Handlers; on the control loop.
+struct AdminReload {
+  private static let patience = Duration.seconds(60)
+  private unowned let plane: ControlPlane
+
+  init(_ plane: ControlPlane) { self.plane = plane }
+
+  /// 200 when the new configuration is in force, 422 when the old one stays, each with all problems.
+  func reload(_ request: AdminRequest, _ responder: AdminResponder) {
+    guard let reloads = plane.reloads else { return responder.send(.error(503, "the gateway is starting")) }
+    let timer = plane.after(Self.patience) {
+      responder.send(AdminAnswer(status: 202, body: "{\"result\":\"pending\"}\n"))
+    }
+    reloads.request(.admin) { record in
+      timer.cancel()
+      responder.send(AdminAnswer(status: record.result == .taken ? 200 : 422, body: record.json + "\n"))
+    }
+  }
+
+  /// `null` when there was none.
+  func last(_ request: AdminRequest) -> AdminAnswer {
+    AdminAnswer(status: 200, body: "{\"last\":\(plane.reloads?.last?.json ?? "null")}\n")
+  }
+}

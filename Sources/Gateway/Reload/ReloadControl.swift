@@ -1,0 +1,148 @@
+// Reloads, one at a time: reads the file beside the control loop, has the new configuration checked against what runs,
+// then puts all of it in force at once, or nothing.
+internal import EventLoop
+internal import Logging
+internal import TokenKit
+
+/// Where the configuration comes from. `read` is called on a thread of its own.
+package struct ConfigurationSource: Sendable {
+  /// The file, for messages.
+  package var file: String
+  package var read: @Sendable () -> Result<LoadedConfiguration, InvalidConfiguration>
+
+  package init(
+    file: String, read: @escaping @Sendable () -> Result<LoadedConfiguration, InvalidConfiguration>
+  ) {
+    self.file = file
+    self.read = read
+  }
+}
+
+/// Confined to the control loop.
+final class ReloadControl {
+  typealias Completion = (ReloadRecord) -> Void
+  private static let problemsInLog = 20
+
+  private struct Running {
+    var cause: ReloadRecord.Cause
+    var begun: Moment
+    var completions: [Completion]
+    var thread: LoopThread.Handle?
+  }
+
+  private unowned let plane: ControlPlane
+  private let source: ConfigurationSource
+  private var running: Running?
+  /// Those who asked while one was going on: the file may have changed since it was read, so one more follows for all of
+  /// them.
+  private var next: (cause: ReloadRecord.Cause, completions: [Completion])?
+  private(set) var counts: ReloadCounts
+  /// nil: there was none yet.
+  private(set) var last: ReloadRecord?
+
+  init(_ plane: ControlPlane, _ source: ConfigurationSource) {
+    self.plane = plane
+    self.source = source
+    counts = ReloadCounts(last: plane.now.wall)
+  }
+
+  /// Asks for a reload. `completion` is called once, on the control loop.
+  func request(_ cause: ReloadRecord.Cause, _ completion: @escaping Completion = { _ in }) {
+    if plane.isEnding {
+      let problem = SettingsProblem(path: "", message: "the gateway is stopping")
+      return completion(record(cause, plane.now, .refused, [problem]))
+    }
+    if running != nil || !plane.isServing {
+      next = (next?.cause ?? cause, (next?.completions ?? []) + [completion])
+      return
+    }
+    begin(cause, [completion])
+  }
+
+  /// The start is over, or a reload is: goes on with who has asked meanwhile.
+  func goOn() {
+    guard running == nil, let waiting = next else { return }
+    next = nil
+    if plane.isServing { return begin(waiting.cause, waiting.completions) }
+    let problem = SettingsProblem(path: "", message: "the gateway is stopping")
+    let refused = record(waiting.cause, plane.now, .refused, [problem])
+    for completion in waiting.completions { completion(refused) }
+  }
+
+  private func begin(_ cause: ReloadRecord.Cause, _ completions: [Completion]) {
+    plane.service?.reloading()
+    running = Running(cause: cause, begun: plane.now, completions: completions)
+    let (source, places, workers) = (source, plane.places, plane.workers)
+    let (forwarding, control) = (plane.forwarding, plane.control)
+    do throws(SystemError) {
+      running?.thread = try LoopThread.start(name: "reload") {
+        control.send(
+          .plansPrepared(
+            source.read().flatMap {
+              PreparedPlans.make($0, places: places, forwarding: forwarding, workers: workers)
+            }))
+      }
+    } catch {
+      finish(.refused, [SettingsProblem(path: "", message: "no thread for reading the file: \(error)")])
+    }
+  }
+
+  /// The file was read.
+  func prepared(_ result: Result<PreparedPlans, InvalidConfiguration>) {
+    running?.thread?.join()
+    running?.thread = nil
+    switch result {
+    case .failure(let invalid): finish(.refused, invalid.problems)
+    case .success(let plans):
+      plane.take(plans) { [unowned self] problems in
+        finish(problems.isEmpty ? .taken : .refused, problems + plans.loaded.warnings)
+      }
+    }
+  }
+
+  private func record(
+    _ cause: ReloadRecord.Cause, _ begun: Moment, _ result: ReloadRecord.Result, _ problems: [SettingsProblem]
+  ) -> ReloadRecord {
+    let now = plane.now
+    return ReloadRecord(
+      time: now.wall, cause: cause, took: now.boot - begun.boot, result: result,
+      problems: ProblemReport.sorted(problems), file: source.file)
+  }
+
+  private func finish(_ result: ReloadRecord.Result, _ problems: [SettingsProblem]) {
+    guard let done = running else { return }
+    running = nil
+    let record = record(done.cause, done.begun, result, problems)
+    last = record
+    counts.last = record.time
+    counts.isLastGood = result == .taken
+    switch result {
+    case .taken: counts.taken += 1
+    case .refused: counts.refused += 1
+    }
+    log(record)
+    plane.service?.reloaded(
+      failure: result == .taken ? nil : ProblemReport.lines(record.problems, file: source.file).first)
+    for completion in done.completions { completion(record) }
+    goOn()
+  }
+
+  private func log(_ record: ReloadRecord) {
+    var lines = ProblemReport.lines(record.problems, file: record.file)
+    if lines.count > Self.problemsInLog {
+      let more = lines.count - Self.problemsInLog
+      lines.removeLast(more)
+      lines.append("and \(more) more: gateway check says all of them")
+    }
+    var metadata: Logger.Metadata = [
+      "cause": "\(record.cause.rawValue)", "took_ms": "\(record.took.nanoseconds / 1_000_000)",
+      "file": "\(record.file)",
+    ]
+    if !lines.isEmpty { metadata["problems"] = "\(lines.joined(separator: "; "))" }
+    switch record.result {
+    case .taken: plane.logger.notice("configuration reloaded", metadata: metadata)
+    case .refused:
+      plane.logger.error("configuration not reloaded, the old one stays in force", metadata: metadata)
+    }
+  }
+}

@@ -1,0 +1,73 @@
+// 1,000 reloads under load: no request fails, no memory and no descriptor is lost.
+import EventLoop
+import GatewayTesting
+import Testing
+import TokenKit
+
+@Suite(.timeLimit(.minutes(4))) struct ReloadEnduranceTests {
+  private static let reloads = 1000
+
+  /// Five files in turn: routes, servers, credentials, limits, listeners' settings and logs are all among the changes.
+  private static func files(_ sandbox: Sandbox, _ origins: [SocketAddress]) -> [GatewayConfiguration] {
+    (0..<5).map { number in
+      var configuration = GatewayConfiguration.only(.vinid, sandbox.addresses)
+      configuration.credentials["vinid"]?["refresh_at"] = .double(0.5 + Double(number) / 10)
+      configuration.credentials["vinid"]?["extra_headers"] = ["X-File": .string("\(number)")]
+      configuration.routes.append(Relay.plainRoute(to: origins[number % 2]))
+      if number % 2 == 1 {
+        configuration.credentials["oauth2"] = GatewayConfiguration.oauth2(sandbox.addresses)
+        configuration.routes.append(
+          GatewayConfiguration.route("oauth2", prefix: "/oauth2/", to: sandbox.addresses.oauth2, credential: "oauth2"))
+      }
+      for extra in 0..<number * 10 {
+        configuration.routes.append(
+          GatewayConfiguration.route("extra-\(extra)", prefix: "/extra/\(extra)", to: origins[1], credential: nil))
+      }
+      configuration.limits["parked"] = .int(1000 + number)
+      configuration.limits["upstream_connections"] = .int(100 + number % 2)
+      configuration.timeouts["stream_idle"] = .string("\(60 + number)s")
+      configuration.listener["half_close"] = .bool(number % 2 == 0)
+      return configuration
+    }
+  }
+
+  @Test func aThousandReloadsUnderLoad() async throws {
+    let sandbox = try Sandbox()
+    let origins = try (0..<2).map { _ in try ScriptedServer(recording: .counts) { _ in .answer(.text("fine")) } }
+    let files = Self.files(sandbox, origins.map(\.address))
+    let gateway = try GatewayUnderTest(program: ReleaseBuild.isThere ? ReleaseBuild.path : nil)
+    try gateway.write(files[0])
+    try await gateway.start()
+    let process = try gateway.process
+    let plain = try UnderLoad(gateway, callers: 4, pause: .milliseconds(10))
+    let withToken = try UnderLoad(gateway, callers: 4, target: "/vinid/x", pause: .milliseconds(10))
+    var memory: [Int] = []
+    var descriptors: [Int] = []
+    let clock = ContinuousClock()
+    let begin = clock.now
+    for number in 1...Self.reloads {
+      try await gateway.reload(files[number % files.count])
+      if number % 10 == 0 {
+        memory.append(process.residentBytes >> 10)
+        descriptors.append(process.openDescriptors)
+      }
+    }
+    let took = clock.now - begin
+    let counts = [try await plain.end().count, try await withToken.end().count]
+    let quarter = memory.count / 4
+    func middle(_ values: [Int], _ part: Int) -> Int {
+      values[part * quarter..<(part + 1) * quarter].sorted()[quarter / 2]
+    }
+    let kilobytes = (0..<4).map { middle(memory, $0) }
+    print(
+      "1,000 reloads in \(took): \(counts) requests, KiB \(kilobytes), descriptors \((0..<4).map { middle(descriptors, $0) })"
+    )
+    // The second quarter is warm.
+    #expect(kilobytes[3] <= kilobytes[1] + kilobytes[1] / 20 + 512, "KiB: \(kilobytes)")
+    #expect(abs(middle(descriptors, 3) - middle(descriptors, 1)) <= 8, "\(descriptors)")
+    #expect(try await gateway.reloadCount("success") == Self.reloads)
+    #expect(sandbox.counters(.vinid).granted == 1, "settings that don't concern the token get no new one")
+    #expect(sandbox.counters(.oauth2).granted == 1)
+    #expect(sandbox.counters(.vinid).spentTokenSeen == 0 && sandbox.counters(.oauth2).spentTokenSeen == 0)
+  }
+}
