@@ -101,7 +101,9 @@ let package = Package(
     tests("ProviderTests", ["TokenKit", "GatewayTesting"] + providers),
     tests("TokenServiceTests", ["TokenService", "TokenKit", "EventLoop", "GatewayTesting"]),
     tests("TokenSimulationTests", ["TokenSimulation"]),
-    tests("GatewayTests", ["Gateway", "GatewayTesting"] + providers),
+    tests(
+      "GatewayTests", ["Gateway", "GatewayTesting"] + providers,
+      exclude: ["Schema/mutations.py", "Schema/full.json", "Schema/shared-store.json"]),
     tests(
       "EndToEndTests", ["GatewayTesting", "EventLoop", "TokenKit", "gateway", "gateway-sandbox"],
       exclude: [

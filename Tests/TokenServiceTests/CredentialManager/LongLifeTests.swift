@@ -9,10 +9,10 @@ import TokenKit
 /// A token API that says, or doesn't say, how long its refresh tokens live.
 private struct LivesProvider: TokenProvider {
   static let id = "lives"
+  static let settings = SettingsObject([])
   /// What is known of it without a reply (vinid's 720 h).
   var known: Duration?
 
-  static let settings = SettingsObject([])
   init(settings: SettingsReader) {}
   init(known: Duration?) { self.known = known }
 
