@@ -29,6 +29,19 @@ package struct CompactNumber: Sendable {
   }
 }
 
+/// A count or a running number in 4 bytes: one a second fills them in 136 years.
+@propertyWrapper
+struct CompactCount<Value: FixedWidthInteger & Sendable>: Sendable {
+  private var count: UInt32
+
+  init(wrappedValue: Value) { count = UInt32(clamping: wrappedValue) }
+
+  var wrappedValue: Value {
+    get { Value(count) }
+    set { count = UInt32(clamping: newValue) }
+  }
+}
+
 /// An optional time of the wall clock in 8 bytes.
 @propertyWrapper
 struct CompactWallTime: Sendable, Equatable {

@@ -16,7 +16,8 @@ public final class SettingsReader {
   public let problems: SettingsProblems
   let secrets: any SecretSource
   private var members: [String: JSONValue]
-  private var known: Set<String> = []
+  /// Every key that was asked for, as often as it was.
+  private var known: [String] = []
 
   /// A reader over the members of one object.
   public init(path: String, members: [String: JSONValue], problems: SettingsProblems, secrets: any SecretSource) {
@@ -52,7 +53,7 @@ public final class SettingsReader {
 
   /// The raw value of a key, nil when absent. `null` is a value.
   public func value(_ key: String) -> JSONValue? {
-    known.insert(key)
+    known.append(key)
     return members[key]
   }
 
@@ -223,9 +224,15 @@ public final class SettingsReader {
 
   /// Reports every key that was not asked for.
   public func finish() {
-    let unknown = members.keys.filter { !known.contains($0) }
+    let unknown: [String]
+    if members.count > 32 {
+      let all = Set(known)
+      unknown = members.keys.filter { !all.contains($0) }
+    } else {
+      unknown = members.keys.filter { !known.contains($0) }
+    }
     if unknown.isEmpty { return }
-    let names = known.sorted()
+    let names = Set(known).sorted()
     for key in unknown.sorted() {
       let nearest = EditDistance.nearest(to: key, among: names).map { "; did you mean \"\($0)\"?" } ?? ""
       reject(key, "unknown key\(nearest)")

@@ -156,7 +156,11 @@ struct JSONText {
       let memberPath = recorded(path.map { SettingsPath.member(key, of: $0) })
       let isRepeated = members[key] != nil
       let first = isRepeated ? memberPath.flatMap { offsets?[$0] } : nil
-      if !isRepeated, let memberPath { offsets?[memberPath] = offset }
+      if !isRepeated, let memberPath {
+        offsets?[memberPath] = offset
+        // All that are wanted are known; the document itself has no place.
+        if let wanted, let offsets, offsets.count + 1 >= wanted.count { throw Self.enough }
+      }
       try skipSpace()
       guard take(UInt8(ascii: ":")) else { throw error("a colon was expected behind the key, not \(shown)") }
       try skipSpace()
@@ -180,6 +184,9 @@ struct JSONText {
       if peek == UInt8(ascii: "}") { throw error("a comma stands before the closing brace; take it away") }
     }
   }
+
+  /// Ends a search for places.
+  private static let enough = SyntaxError(message: "", position: SettingsPosition(line: 1, column: 1))
 
   /// The path, if places at it or within it are wanted.
   private func recorded(_ path: String?) -> String? {

@@ -6,7 +6,8 @@
 /// the same events give the same life.
 public struct LeaseStateMachine: Sendable {
   /// What it is doing. At most one grant exists at any time: in `beginning`, `blocked`, `announcing`, `calling`,
-  /// `rereading(.verdict)`, `saving` and `unsaved`, no other is started whatever asks.
+  /// `rereading(.verdict)`, `saving` and `unsaved`, no other is started whatever asks. What is rarely there is kept
+  /// indirectly: credentials spend their lives in `resting`, and there may be very many.
   enum State {
     /// Its row is being read → resting, backingOff (a mark was found), needsLogin.
     case loading
@@ -14,27 +15,27 @@ public struct LeaseStateMachine: Sendable {
     case resting
     /// A grant waits for its turn at the token host, and has touched nothing yet → beginning, calling (grants that spend
     /// nothing), resting (another replica was faster). `until`: the host's limits let nothing begin before.
-    case queued(Attempt, until: BootInstant?)
+    indirect case queued(Attempt, until: BootInstant?)
     /// The store was asked for the mark → announcing, calling, blocked, rereading, resting (another replica was faster).
     case beginning(Attempt)
     /// The mark couldn't be written, or another replica is at it → queued.
-    case blocked(Attempt, retryAt: BootInstant, byReplica: Bool)
+    indirect case blocked(Attempt, retryAt: BootInstant, byReplica: Bool)
     /// The data loops are told that the access token will die → calling.
-    case announcing(Attempt, until: BootInstant)
+    indirect case announcing(Attempt, until: BootInstant)
     /// The grant is out → saving, backingOff, rereading, misconfigured.
     case calling(Attempt)
     /// The row is read once more before something follows from it → needsLogin, resting, beginning.
-    case rereading(Reread)
+    indirect case rereading(Reread)
     /// The new pair is being written; published at `publishBy` at the latest → resting, unsaved.
-    case saving(Pair)
+    indirect case saving(Pair)
     /// The new pair is published and its write failed → saving. No grant until it is stored.
-    case unsaved(Pair, retryAt: BootInstant)
+    indirect case unsaved(Pair, retryAt: BootInstant)
     /// The last attempt failed → resting when `until` has come.
-    case backingOff(Wait)
+    indirect case backingOff(Wait)
     /// A person must act → rereading (admin), resting (new seed, newer row), saving (login).
-    case needsLogin(LeaseFailure, recheckAt: BootInstant)
+    indirect case needsLogin(LeaseFailure, recheckAt: BootInstant)
     /// The configuration is refused → resting when `until` has come.
-    case misconfigured(LeaseFailure, until: BootInstant)
+    indirect case misconfigured(LeaseFailure, until: BootInstant)
     /// After shutdown; nothing happens any more.
     case stopped
   }
@@ -131,8 +132,8 @@ public struct LeaseStateMachine: Sendable {
   @CompactNumber var acceptedGeneration: UInt64?
   /// Whether the refresh token was sent and its answer never came.
   var isUnanswered = false
-  var unansweredAttempts = 0
-  var failures = 0
+  @CompactCount var unansweredAttempts: Int = 0
+  @CompactCount var failures: Int = 0
   var waiters: [Waiter] = []
   var routes: [UInt32: RoutePenalty] = [:]
   @CompactInstant var lastForced: BootInstant?
@@ -149,21 +150,21 @@ public struct LeaseStateMachine: Sendable {
   private var boxedTrouble = Boxed<LeaseFailure>.none
   /// When changed secrets last brought a retry forward.
   @CompactInstant var lastHurried: BootInstant?
-  var attemptIDs: UInt64 = 0
+  @CompactCount var attemptIDs: UInt64 = 0
   /// The turn at the token host that was asked for and has not been given back.
   @CompactNumber var turn: UInt64?
-  var turns: UInt64 = 0
+  @CompactCount var turns: UInt64 = 0
   /// Whether that turn was asked for as an urgent one, and whether it should be.
   var isTurnUrgent = false
   var isTurnWanted = false
-  var attempts: UInt64 = 0
-  var failedAttempts: UInt64 = 0
+  @CompactCount var attempts: UInt64 = 0
+  @CompactCount var failedAttempts: UInt64 = 0
   @CompactWallTime var lastSuccess: WallTime?
   var isHolding = false
-  var markFailures = 0
+  @CompactCount var markFailures: Int = 0
   /// When a pair that need not be stored before the next grant is written again.
   @CompactInstant var rewriteAt: BootInstant?
-  var reads: UInt64 = 0
+  @CompactCount var reads: UInt64 = 0
   @CompactNumber var pendingRead: UInt64?
   @CompactInstant var readAgainAt: BootInstant?
   /// The terms have changed: the next row read is looked at afresh.
@@ -182,7 +183,7 @@ public struct LeaseStateMachine: Sendable {
   var alarms: Set<CredentialAlarm> = []
   @CompactInstant var alarmCheckAt: BootInstant?
   var actions: [LeaseAction] = []
-  var writes: UInt64 = 0
+  @CompactCount var writes: UInt64 = 0
 
   /// A machine that waits for its row (`loaded`). `randomSeed` makes its jitter.
   public init(terms: LeaseTerms, randomSeed: UInt64) {

@@ -60,12 +60,23 @@ package final class CredentialManager {
     var hasTurn = false
     var answers: [UInt64: (LeaseAnswer) -> Void] = [:]
     /// Who waits for a login's pair to be taken, and for one that was taken to be published.
-    var logins: (pending: [(LoginOutcome) -> Void], taken: [(LoginOutcome) -> Void]) = ([], [])
+    var logins: Logins {
+      get { boxedLogins.first ?? Logins() }
+      set { boxedLogins = newValue.isEmpty ? [] : [newValue] }
+    }
+    /// Empty nearly always, and then without storage.
+    private var boxedLogins: [Logins] = []
     var events: [LeaseEvent] = []
     var isHandling = false
     var isStopped = false
     /// A reload has taken it away.
     var isRemoved = false
+
+    struct Logins {
+      var pending: [(LoginOutcome) -> Void] = []
+      var taken: [(LoginOutcome) -> Void] = []
+      var isEmpty: Bool { pending.isEmpty && taken.isEmpty }
+    }
 
     init(index: Int, definition: CredentialDefinition, host: Host, machine: LeaseStateMachine) {
       self.index = index

@@ -74,7 +74,9 @@ struct CounterSnapshot {
   }
 
   func credential(_ credential: Int, _ cell: CounterLayout.CredentialCell) -> UInt64 {
-    cells[layout.start(ofCredential: credential) + cell.rawValue]
+    // Those that no route uses may have none.
+    guard credential < layout.credentialCount else { return 0 }
+    return cells[layout.start(ofCredential: credential) + cell.rawValue]
   }
 
   func listener(_ listener: Int, _ cell: CounterLayout.ListenerCell) -> UInt64 {
