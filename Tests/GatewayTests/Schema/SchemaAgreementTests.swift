@@ -48,7 +48,8 @@ import VinIDProvider
   /// Runs mutations.py.
   private func verdicts(_ directory: GatewayTesting.TemporaryDirectory, files: [String]) async throws -> [Verdict] {
     guard let python = unsafe getenv("GATEWAY_TEST_PYTHON").map({ unsafe String(cString: $0) }), !python.isEmpty else {
-      throw SpawnError("GATEWAY_TEST_PYTHON is not set: run scripts/test, which makes a virtual environment for this test")
+      throw SpawnError(
+        "GATEWAY_TEST_PYTHON is not set: run scripts/test, which makes a virtual environment for this test")
     }
     let schema = try directory.write("schema.json", ConfigurationSchema.json(Self.registry))
     let output = directory.path("verdicts")

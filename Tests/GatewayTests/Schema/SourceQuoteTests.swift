@@ -85,7 +85,8 @@ import TokenKit
   func unknownKeys() throws {
     let text = try Good.changed([("\"connect\": \"5s\"", "\"zzz\": 1, \"conect\": \"5s\"")])
     let found = quotes(text)
-    #expect(found.first { $0.problem.path == "timeouts.zzz" }?.lines.last?.contains("= keys here: request_head, ") == true)
+    #expect(
+      found.first { $0.problem.path == "timeouts.zzz" }?.lines.last?.contains("= keys here: request_head, ") == true)
     #expect(found.first { $0.problem.path == "timeouts.conect" }?.lines.count == 2)
   }
 
