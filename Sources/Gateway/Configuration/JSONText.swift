@@ -56,6 +56,8 @@ struct JSONText {
   /// Of which paths, with everything that they stand in; nil: of all.
   private var wanted: Set<String>?
   private var hasRepetitions = false
+  /// How many repeated keys' values the index is in.
+  private var repetitions = 0
   /// The member of the top object whose members are not kept, but where they stand.
   private var deferredKey: String?
   private var deferred: [String: Range<Int>] = [:]
@@ -159,18 +161,20 @@ struct JSONText {
       if !isRepeated, let memberPath {
         offsets?[memberPath] = offset
         // All that are wanted are known; the document itself has no place.
-        if let wanted, let offsets, offsets.count + 1 >= wanted.count { throw Self.enough }
+        if let wanted, let offsets, offsets.count + 1 >= wanted.count, repetitions == 0 { throw Self.enough }
       }
       try skipSpace()
       guard take(UInt8(ascii: ":")) else { throw error("a colon was expected behind the key, not \(shown)") }
       try skipSpace()
       // What stands in a repeated key's value must not overwrite the places of the first one's.
       let outer = isRepeated ? offsets : nil
+      if isRepeated { repetitions += 1 }
       let start = index
       let value = try value(
         path: memberPath, depth: depth + 1, isDeferred: depth == 0 && deferredKey != nil && key == deferredKey)
       if isRepeated {
         hasRepetitions = true
+        repetitions -= 1
         if let first, let memberPath { problems.append((memberPath, first, offset)) }
         offsets = outer
       } else {
