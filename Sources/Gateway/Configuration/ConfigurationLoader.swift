@@ -56,7 +56,8 @@ package enum ConfigurationLoader {
       return .failure(InvalidConfiguration(problems: quote.added(to: [problem])))
     }
     let reader = ConfigurationReader(
-      directory: directory, registry: registry, environment: environment, problems: problems)
+      directory: directory, registry: registry, environment: environment, problems: problems,
+      settings: settings)
     let configuration = reader.read(members, credentials: document.deferredValues)
     let places = problems.all.isEmpty ? nil : document.places(of: problems.all.map(\.path))
     let all = ProblemReport.sorted(

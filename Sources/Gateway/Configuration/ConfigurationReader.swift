@@ -8,6 +8,8 @@ struct ConfigurationReader {
   var registry: ProviderRegistry
   var environment: [String: String]
   var problems: SettingsProblems
+  /// Everything that the file may say.
+  var settings: SettingsObject
 
   private enum Key {
     static let schema = SettingsKey.text(
@@ -80,7 +82,7 @@ struct ConfigurationReader {
     configuration.listeners = withHosts(listeners, routes)
     warnOfUnused(credentials.map(\.name), routes)
     _ = top.read(Key.schema)
-    top.finish(Self.settings(registry))
+    top.finish(settings)
     return configuration
   }
 
@@ -106,7 +108,7 @@ struct ConfigurationReader {
   private func credentials(
     _ top: SettingsReader, _ secrets: SecretResolver, _ values: JSONDeferredValues
   ) -> [(name: String, credential: CredentialConfiguration?)] {
-    guard let object = top.read(CredentialKeys.map(registry)) else { return [] }
+    guard let object = top.object(CredentialKeys.all) else { return [] }
     let reading = CredentialReading(registry: registry, secrets: secrets)
     var values = values
     return object.keys.map { name in

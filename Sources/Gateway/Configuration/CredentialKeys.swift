@@ -3,6 +3,7 @@ internal import TokenKit
 
 /// Keys of `credentials.NAME`.
 enum CredentialKeys {
+  static let all = "credentials"
   static let provider = "provider"
   static let refreshToken = SettingsKey.secret(
     "refresh_token", "The refresh token to start from (the seed); its successors live in the store.",
@@ -70,7 +71,7 @@ enum CredentialKeys {
   /// `credentials`.
   static func map(_ registry: ProviderRegistry) -> SettingsKey<SettingsReader?> {
     .map(
-      "credentials", "Credentials by name. Two of them can't start from one refresh token.",
+      all, "Credentials by name. Two of them can't start from one refresh token.",
       .variants(key: provider, registry.types.map { ($0.id, settings(of: $0)) }),
       names: SettingsText("^[A-Za-z0-9_.-]{1,64}$"))
   }

@@ -185,7 +185,7 @@ struct RouteReading {
     let serverName = settings.read(Key.tlsServerName)
     let caFile = CertificateFile.read(settings, Key.caFile, directory: directory)
     let urls = self.urls(settings, allowPlaintext: allowPlaintext)
-    if let serverName, HostName.normal(serverName) != serverName.lowercased() {
+    if let serverName, HostName.normal(serverName) != serverName.lowercased() || serverName.contains(":") {
       settings.reject("tls_server_name", "\"\(serverName)\" is not a host name")
     }
     guard let first = urls.first else { return nil }

@@ -68,18 +68,18 @@ struct SourceQuote {
     var end = position.line < lines.count ? lines[position.line] - 1 : bytes.count
     if end > start, bytes[end - 1] == 0x0d { end -= 1 }
     guard start < end, end - start <= Self.longestLine else { return nil }
-    let cells = cells(start..<end)
+    let (cells, isCut) = cells(start..<end, near: position.column)
     // Behind the last character: where something is missing.
     let target = cells.lastIndex { $0.column <= position.column } ?? 0
     let isBehind = position.column > Self.columns(bytes[start..<end])
     let window = window(cells, around: target)
-    var line = window.lowerBound > 0 ? "… " : ""
+    var line = window.lowerBound > 0 || isCut.before ? "… " : ""
     var mark = line.isEmpty ? 0 : 2
     for index in window {
       if index < target || isBehind { mark += cells[index].width }
       line += cells[index].text
     }
-    if window.upperBound < cells.count { line += " …" }
+    if window.upperBound < cells.count || isCut.behind { line += " …" }
     return (line, mark)
   }
 
@@ -100,23 +100,42 @@ struct SourceQuote {
     return low..<min(high, cells.count)
   }
 
-  private func cells(_ range: Range<Int>) -> [Cell] {
+  /// The cells around a column, and whether there are others.
+  private func cells(_ range: Range<Int>, near target: Int) -> (cells: [Cell], isCut: (before: Bool, behind: Bool)) {
     var cells: [Cell] = []
+    // Some more than fit: what is hidden takes fewer columns than it has.
+    let wanted = target - 4 * Self.width...target + 4 * Self.width
+    var isCut = (before: false, behind: false)
     var column = 1
     var index = range.lowerBound
     var next = mask.hidden.firstIndex { $0.upperBound > index } ?? mask.hidden.count
     while index < range.upperBound {
+      if column > wanted.upperBound {
+        isCut.behind = true
+        break
+      }
       if next < mask.hidden.count, mask.hidden[next].lowerBound <= index {
         let end = min(mask.hidden[next].upperBound, range.upperBound)
         let isText = bytes[index] == UInt8(ascii: "\"")
-        cells.append(Cell(column: column, text: isText ? "\"…\"" : "…", width: isText ? 3 : 1))
-        column += Self.columns(bytes[index..<end])
+        let columns = Self.columns(bytes[index..<end])
+        if column + columns <= wanted.lowerBound {
+          isCut.before = true
+        } else {
+          cells.append(Cell(column: column, text: isText ? "\"…\"" : "…", width: isText ? 3 : 1))
+        }
+        column += columns
         index = end
         next += 1
         continue
       }
       var length = 1
       while index + length < range.upperBound, bytes[index + length] & 0xc0 == 0x80 { length += 1 }
+      if column < wanted.lowerBound {
+        isCut.before = true
+        column += 1
+        index += length
+        continue
+      }
       let text = String(decoding: bytes[index..<index + length], as: UTF8.self)
       if let broken, index >= broken, !(bytes[index] <= 0x20 || "{}[],:\"".utf8.contains(bytes[index])) {
         if cells.last?.text != "…" { cells.append(Cell(column: column, text: "…", width: 1)) }
@@ -126,10 +145,11 @@ struct SourceQuote {
       column += 1
       index += length
     }
-    return cells
+    return (cells, isCut)
   }
 
   private static func cell(_ text: String, column: Int) -> Cell {
+    if let byte = text.utf8.first, (0x20..<0x7f).contains(byte) { return Cell(column: column, text: text, width: 1) }
     if text == "\t" { return Cell(column: column, text: "    ", width: 4) }
     let shown = ProblemReport.printable(text)
     if shown != text { return Cell(column: column, text: shown, width: shown.unicodeScalars.count) }

@@ -31,6 +31,8 @@ import VinIDProvider
     ("must have the same scheme and path as the first URL", "URLs are compared with each other"),
     ("stands for a field that is set already", "names are compared with each other, whatever their case"),
     ("is the refresh token of credential", "contents of secrets are compared"),
+    ("must be 32 random bytes", "looks at the content of a secret"),
+    ("is ambiguous", "takes the URL in a secret apart"),
     ("is not set", "looks into the environment"),
     ("is empty", "looks into the environment"),
     ("cannot be read", "looks at a file"),

@@ -12,7 +12,7 @@ enum ConfigurationPatterns {
   private static let ipv6: String = {
     let group = "[0-9A-Fa-f]{1,4}"
     let last = "(?:\(group):\(group)|\(ipv4))"
-    func before(_ most: Int) -> String { most == 0 ? "" : "(?:(?:\(group):){0,\(most - 1)}\(group))?" }
+    func before(_ most: Int) -> String { "(?:(?:\(group):){0,\(most)}\(group))?" }
     var forms = ["(?:\(group):){6}\(last)"]
     for count in 0...4 { forms.append("\(before(count))::(?:\(group):){\(4 - count)}\(last)") }
     forms.append("::(?:\(group):){5}\(last)")
