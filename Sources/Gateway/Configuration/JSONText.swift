@@ -160,8 +160,8 @@ struct JSONText {
       let first = isRepeated ? memberPath.flatMap { offsets?[$0] } : nil
       if !isRepeated, let memberPath {
         offsets?[memberPath] = offset
-        // All that are wanted are known; the document itself has no place.
-        if let wanted, let offsets, offsets.count + 1 >= wanted.count, repetitions == 0 { throw Self.enough }
+        // All that are wanted are known, among them the document itself.
+        if let wanted, let offsets, offsets.count >= wanted.count, repetitions == 0 { throw Self.enough }
       }
       try skipSpace()
       guard take(UInt8(ascii: ":")) else { throw error("a colon was expected behind the key, not \(shown)") }

@@ -21,11 +21,14 @@ struct SecretResolver: SecretSource, Sendable {
       "credential",
       "The name of a systemd credential (LoadCredential); without systemd, a file of that name in the folder "
         + "`credentials` beside gateway.json.",
-      SettingsText(length: 1 ... .max)
+      SettingsText(#"^[^/\u0000-\u001f]+$"#, refused: [#"^\.{1,2}$"#])
     ).examples("client-secret")
     static let value = SettingsKey.text(
       "value", "The secret itself, for trials: it stands in every copy of the file.", SettingsText(length: 1 ... .max))
   }
+
+  /// Whether a key of a reference says where the secret is, which may be shown.
+  static func namesPlace(_ key: String) -> Bool { key != Key.value.name && settings[name: key] != nil }
 
   /// The keys of a reference.
   static let settings = SettingsObject(

@@ -108,7 +108,7 @@ struct SourceMask {
   private func mayShow(_ text: String) -> Bool {
     switch place {
     case .unknown: return false
-    case .insideSecret(let key): return key == "env" || key == "file"
+    case .insideSecret(let key): return SecretResolver.namesPlace(key)
     case .known(let kinds):
       let isPlain = kinds.allSatisfy { kind in
         switch kind {

@@ -85,11 +85,17 @@ struct CredentialErrorTests {
     arguments: [
       ("{ \"env\": \"NOBODY\" }", "environment variable NOBODY is not set"),
       ("{ \"env\": \"EMPTY\" }", "environment variable EMPTY is empty"),
-      ("\"a text\"", "must be {\"env\": \"NAME\"}, {\"file\": \"path\"} or {\"value\": \"…\"}, not a string"),
-      ("{}", "must be one of {\"env\": \"NAME\"}, {\"file\": \"path\"} or {\"value\": \"…\"}"),
+      (
+        "\"a text\"",
+        "must be {\"env\": \"NAME\"}, {\"file\": \"path\"}, {\"credential\": \"NAME\"} or {\"value\": \"…\"}, not a string"
+      ),
+      (
+        "{}",
+        "must be one of {\"env\": \"NAME\"}, {\"file\": \"path\"}, {\"credential\": \"NAME\"} or {\"value\": \"…\"}"
+      ),
       (
         "{ \"env\": \"SEED_A\", \"value\": \"x\" }",
-        "must be one of {\"env\": \"NAME\"}, {\"file\": \"path\"} or {\"value\": \"…\"}"
+        "must be one of {\"env\": \"NAME\"}, {\"file\": \"path\"}, {\"credential\": \"NAME\"} or {\"value\": \"…\"}"
       ),
       ("{ \"value\": \"\" }", "is empty"),
       ("{ \"file\": \"nowhere\" }", "file DIR/nowhere cannot be read: No such file or directory"),

@@ -16,7 +16,7 @@ import VinIDProvider
     VinIDProvider.self, MisaCukcukProvider.self, OAuth2Provider.self,
   ])
   private static let environment = [
-    "SEED_A": "seed-a", "SEED_B": "seed-b", "CALLERS": "callers", "EMPTY": "",
+    "SEED_A": "seed-a", "SEED_B": "seed-b", "EMPTY": "",
     "KEY": "abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789",
   ]
 
@@ -33,6 +33,7 @@ import VinIDProvider
     ("is the refresh token of credential", "contents of secrets are compared"),
     ("must be 32 random bytes", "looks at the content of a secret"),
     ("is ambiguous", "takes the URL in a secret apart"),
+    ("was not passed", "looks for a file"),
     ("is not set", "looks into the environment"),
     ("is empty", "looks into the environment"),
     ("cannot be read", "looks at a file"),
@@ -70,7 +71,8 @@ import VinIDProvider
 
   private func errors(_ text: String, directory: String) -> [SettingsProblem] {
     let result = ConfigurationLoader.read(
-      Array(text.utf8), directory: directory, registry: Self.registry, environment: Self.environment)
+      Array(text.utf8), directory: directory, registry: Self.registry,
+      environment: Self.environment.merging(["CREDENTIALS_DIRECTORY": directory]) { $1 })
     guard case .failure(let invalid) = result else { return [] }
     return invalid.problems.filter { $0.severity == .error }
   }
@@ -79,6 +81,7 @@ import VinIDProvider
     let directory = try GatewayTesting.TemporaryDirectory()
     try directory.write("ca.pem", "-----BEGIN CERTIFICATE-----\n")
     try directory.write("secret", "client-secret")
+    try directory.write("callers", "callers")
     let files = [Self.folder + "/full.json", Self.folder + "/shared-store.json"]
     for file in files {
       let text = try #require(GatewayTesting.TemporaryDirectory.read(file))

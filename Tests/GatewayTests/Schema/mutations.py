@@ -70,7 +70,7 @@ TEXTS = {
     "value": ["x", " x", "x ", "ä", "a\nb", "0" * 64, "A" * 43, "A" * 43 + "=", "A" * 44, "postgres://u@h/d", "mysql://h"],
     "env": ["SEED_A", "NOT_SET", "EMPTY"],
     "file": ["no-such-file", "."],
-    "credential": ["nobody"],
+    "credential": ["nobody", "../x", "a/b", ".", "..", "vinid"],
     "listener": ["nobody", "main"],
     "provider": ["vinid", "misa-cukcuk", "oauth2", "VinID", "vinidd"],
     "grant": ["client_credentials", "refresh_token", "password"],
