@@ -58,7 +58,8 @@ struct SourceMask {
           hidden.append(start..<index)
         }
       default:
-        while index < bytes.count, !Self.ends(bytes[index]) { index += 1 }
+        // At least one byte, also of those that stand nowhere in JSON.
+        repeat { index += 1 } while index < bytes.count && !Self.ends(bytes[index])
         let word = String(decoding: bytes[start..<index], as: UTF8.self)
         if index > end || !(["true", "false", "null"].contains(word) || mayShow(word)) { hidden.append(start..<index) }
       }
