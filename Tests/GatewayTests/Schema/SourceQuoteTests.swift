@@ -34,6 +34,22 @@ import TokenKit
     #expect(quote.problem.position?.column == before.unicodeScalars.count + 1, "columns are characters")
   }
 
+  @Test(
+    "Bytes that stand nowhere in JSON: the rest of the file is still read, and shows no secret",
+    .timeLimit(.minutes(1)),
+    arguments: ["{ \"via\": #", "{ \"via\": \"#", "{ #", "{ \"#", "#{ ", "{ \"via\": \"\\#", "{ \"via\" 1 #"])
+  func bytesThatStandNowhere(_ before: String) throws {
+    // With the byte at the end the file is not UTF-8, which is said before the rest of it is looked at.
+    let (head, tail) = (before + "\"shown\", \"client_secret\": ", "\"hidden-value\" }\n")
+    for byte in UInt8.min...UInt8.max {
+      let bytes = head.utf8.flatMap { character -> [UInt8] in
+        character == UInt8(ascii: "#") ? [byte, byte] : [character]
+      }
+      let text = bytes + tail.utf8 + [0xff]
+      for quote in quotes(text) { #expect(!quote.lines.joined().contains("hidden-value"), "byte \(byte)") }
+    }
+  }
+
   @Test("Ends of lines", arguments: ["\n", "\r\n"])
   func endsOfLines(_ end: String) throws {
     for last in ["", end] {

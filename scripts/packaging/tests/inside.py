@@ -85,9 +85,9 @@ def credential():
     made = run("gateway", "status", "--config", str(CONFIGURATION))
     checks.that(made.returncode == 0 and "service" in made.stdout, "`gateway status` works for root", made.stdout + made.stderr)
     # The same by a drop-in, as one would pass a secret of another place.
-    other = pathlib.Path("/root/other-secret")
+    other = pathlib.Path("/srv/other-secret")
     other.write_text(peers.SECRET)
-    drop_in("[Service]\nLoadCredential=other:/root/other-secret\n")
+    drop_in("[Service]\nLoadCredential=other:/srv/other-secret\n")
     configure(peers.configuration("/var/lib/gateway", {"credential": "other"}, "127.0.0.1:8080", "127.0.0.1:9901",
                                   log={"access": "/var/log/gateway/access.log"}))
     good("and with a LoadCredential= of a drop-in", "systemctl", "restart", "gateway")

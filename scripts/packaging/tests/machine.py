@@ -25,12 +25,12 @@ TimeoutStartSec={limit}
 BOOT = """
 for group in $4; do echo $$ >"$group/cgroup.procs"; done
 mount -t tmpfs -o mode=0755 tmpfs "$1" || exit 77
-mkdir "$1/upper" "$1/work" "$1/root"
-mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" overlay "$1/root" || exit 77
-mkdir -p "$1/root/package-test"
-cp "$2/package-test.service" "$1/root/etc/systemd/system/"
-rm -f "$1/root/usr/sbin/policy-rc.d"
-exec timeout --kill-after=5 "$3" systemd-nspawn --quiet --directory="$1/root" --register=no --keep-unit --private-network \\
+mkdir "$1/upper" "$1/work" "$1/machine"
+mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" overlay "$1/machine" || exit 77
+mkdir -p "$1/machine/package-test"
+cp "$2/package-test.service" "$1/machine/etc/systemd/system/"
+rm -f "$1/machine/usr/sbin/policy-rc.d"
+exec timeout --kill-after=5 "$3" systemd-nspawn --quiet --directory="$1/machine" --register=no --keep-unit --private-network \\
     --link-journal=no --machine=gateway-package-test-$$ --bind="$2:/package-test" --boot systemd.unit=package-test.service
 """
 
