@@ -112,25 +112,48 @@ extension SettingsRule {
 }
 
 extension SettingsReader {
-  /// The keys of a login, for providers that offer one. `fallback` counts where the file has no `authorization_url`.
-  public func authorization(
-    clientID: String, redirectURI: String?, scope: String?, fallback: HTTPURL? = nil
-  ) -> Result<AuthorizationEndpoint, AuthorizationUnavailable> {
-    let written = read(.authorizationURL)
-    let issuer = read(.issuer)
-    let missing = [
-      written == nil && fallback == nil ? "\"authorization_url\"" : nil, redirectURI == nil ? "\"redirect_uri\"" : nil,
-    ].compactMap { $0 }
-    guard let url = written ?? fallback, let redirectURI else {
-      return .failure(AuthorizationUnavailable("needs \(missing.joined(separator: " and ")) for a login"))
-    }
-    return .success(
-      AuthorizationEndpoint(url: url, clientID: clientID, redirectURI: redirectURI, scope: scope, issuer: issuer))
+  /// `authorization_url` and `issuer`, with the redirect URI where only a login needs one.
+  public func authorizationSettings(redirectURI: String? = nil) -> AuthorizationSettings {
+    let (url, issuer) = (read(.authorizationURL), read(.issuer))
+    if url == nil, redirectURI == nil, issuer == nil { return .unset }
+    return .set(url: url, redirectURI: redirectURI, issuer: issuer)
   }
 
   /// `redirect_uri` where only a login needs it; nil when it is not configured.
   public func redirectURI() -> String? {
     guard isSet("redirect_uri") else { return nil }
     return requiredText("redirect_uri")
+  }
+}
+
+/// What a credential's configuration says of logins. Kept instead of the endpoint that follows from it: there may be very
+/// many credentials, and people seldom log in.
+public enum AuthorizationSettings: Sendable, Equatable {
+  /// Nothing.
+  case unset
+  /// Some of it.
+  indirect case set(url: HTTPURL?, redirectURI: String?, issuer: String?)
+
+  /// Where people log in.
+  /// - Parameters:
+  ///   - redirectURI: the provider's own, where it has one besides logins.
+  ///   - fallback: the endpoint if none is configured.
+  public func endpoint(
+    clientID: String, redirectURI: String? = nil, scope: String?, fallback: HTTPURL? = nil
+  ) -> Result<AuthorizationEndpoint, AuthorizationUnavailable> {
+    var (url, redirectURI, issuer) = (fallback, redirectURI, String?.none)
+    if case .set(let setURL, let setRedirectURI, let setIssuer) = self {
+      url = setURL ?? url
+      redirectURI = redirectURI ?? setRedirectURI
+      issuer = setIssuer
+    }
+    let missing = [
+      url == nil ? "\"authorization_url\"" : nil, redirectURI == nil ? "\"redirect_uri\"" : nil,
+    ].compactMap { $0 }
+    guard let url, let redirectURI else {
+      return .failure(AuthorizationUnavailable("needs \(missing.joined(separator: " and ")) for a login"))
+    }
+    return .success(
+      AuthorizationEndpoint(url: url, clientID: clientID, redirectURI: redirectURI, scope: scope, issuer: issuer))
   }
 }

@@ -61,10 +61,10 @@ struct CredentialReading: Sendable {
     return credential
   }
 
-  /// Whether there is a secret in a file in this, at any depth.
+  /// Whether there is a secret in a file in this, at any depth; systemd's credentials are files too.
   private static func readsFile(_ value: JSONValue) -> Bool {
     guard case .object(let members) = value else { return false }
-    return members["file"] != nil || members.values.contains(where: readsFile)
+    return members["file"] != nil || members["credential"] != nil || members.values.contains(where: readsFile)
   }
 
   private func seed(_ settings: SettingsReader, _ provider: any TokenProvider) -> Secret? {

@@ -16,8 +16,16 @@ public struct OAuth2Provider: AuthorizationCodeProvider {
   let grant: Grant
   let client: ClientAuthentication
   let scope: String?
+  private let login: AuthorizationSettings
+
   /// With a refresh token only: nobody logs in for client_credentials.
-  public let authorization: Result<AuthorizationEndpoint, AuthorizationUnavailable>
+  public var authorization: Result<AuthorizationEndpoint, AuthorizationUnavailable> {
+    guard grant == .refreshToken else {
+      return .failure(
+        AuthorizationUnavailable("needs no login: its tokens come by client_credentials; use gateway refresh"))
+    }
+    return login.endpoint(clientID: client.id, scope: scope)
+  }
 
   private enum Key {
     static let tokenURL = SettingsKey.tokenURL
@@ -61,12 +69,10 @@ public struct OAuth2Provider: AuthorizationCodeProvider {
       for key in Self.loginKeys where settings.isSet(key) {
         settings.reject(key, "is not used by this grant; take it away")
       }
-      authorization = .failure(
-        AuthorizationUnavailable("needs no login: its tokens come by client_credentials; use gateway refresh"))
+      login = .unset
       return
     }
-    authorization = settings.authorization(
-      clientID: client.id, redirectURI: settings.read(Key.redirectURI), scope: scope)
+    login = settings.authorizationSettings(redirectURI: settings.read(Key.redirectURI))
   }
 
   /// A refresh token is used, and belongs to the client, by the refresh_token grant only.

@@ -18,8 +18,13 @@ public struct VinIDProvider: AuthorizationCodeProvider {
   let redirectURI: String
   let scope: String?
   let encoding: Encoding
+  private let login: AuthorizationSettings
+
   /// The vendor's paths are `/oauth2/auth` and `/oauth2/token`.
-  public let authorization: Result<AuthorizationEndpoint, AuthorizationUnavailable>
+  public var authorization: Result<AuthorizationEndpoint, AuthorizationUnavailable> {
+    login.endpoint(
+      clientID: clientID, redirectURI: redirectURI, scope: scope, fallback: Self.authorizationURL(beside: tokenURL))
+  }
 
   private enum Key {
     static let tokenURL = SettingsKey.tokenURL.examples("https://oauth-qc.vinid.dev/oauth2/token")
@@ -58,8 +63,7 @@ public struct VinIDProvider: AuthorizationCodeProvider {
     redirectURI = settings.read(Key.redirectURI)
     scope = settings.read(Key.scope)
     encoding = settings.read(Key.encoding)
-    authorization = settings.authorization(
-      clientID: clientID, redirectURI: redirectURI, scope: scope, fallback: Self.authorizationURL(beside: tokenURL))
+    login = settings.authorizationSettings()
   }
 
   private static func authorizationURL(beside tokenURL: String) -> HTTPURL? {
