@@ -40,6 +40,8 @@ struct PlanPlaces: Sendable {
 
   private(set) var routes: [Route] = []
   private(set) var credentials: [String] = []
+  /// Up to where credentials have been used by routes.
+  private(set) var routedCredentials = 0
   private(set) var listeners: [String] = []
   private(set) var upstreams: [UpstreamKey] = []
 
@@ -51,7 +53,8 @@ struct PlanPlaces: Sendable {
   private(set) var ofUpstreams: [[Int]] = []
 
   private var routePlaces: [Route: Int] = [:]
-  private var credentialPlaces: [String: Int] = [:]
+  /// The places of credentials in the order of their names: of the four the only ones that there may be very many of.
+  private var sortedCredentials: [Int32] = []
   private var listenerPlaces: [String: Int] = [:]
   private var upstreamPlaces: [UpstreamKey: Int] = [:]
 
@@ -63,7 +66,16 @@ struct PlanPlaces: Sendable {
   mutating func take(_ configuration: GatewayConfiguration) {
     // The list is behind a lock.
     let list = configuration.credentials
+    var credentialPlaces = [String: Int](minimumCapacity: max(list.count, credentials.count))
+    for (place, name) in credentials.enumerated() { credentialPlaces[name] = place }
+    let known = credentials.count
     ofCredentials = list.map { Self.place(of: $0.name, &credentials, &credentialPlaces) }
+    if credentials.count > known {
+      sortedCredentials = credentials.indices.map { Int32($0) }.sorted { credentials[Int($0)] < credentials[Int($1)] }
+    }
+    for case let index? in configuration.routes.map(\.credential) {
+      routedCredentials = max(routedCredentials, ofCredentials[index] + 1)
+    }
     ofListeners = configuration.listeners.map { Self.place(of: $0.name, &listeners, &listenerPlaces) }
     ofRoutes = configuration.routes.map { route in
       let credential = route.credential.map { list[$0].name } ?? ""
@@ -77,7 +89,16 @@ struct PlanPlaces: Sendable {
   }
 
   /// Whether it is there or was.
-  func place(ofCredential name: String) -> Int? { credentialPlaces[name] }
+  func place(ofCredential name: String) -> Int? {
+    var (low, high) = (0, sortedCredentials.count)
+    while low < high {
+      let middle = (low + high) / 2
+      let place = Int(sortedCredentials[middle])
+      if credentials[place] == name { return place }
+      if credentials[place] < name { low = middle + 1 } else { high = middle }
+    }
+    return nil
+  }
 
   private static func place<Key: Hashable>(of key: Key, _ all: inout [Key], _ places: inout [Key: Int]) -> Int {
     if let known = places[key] { return known }

@@ -113,6 +113,7 @@ public struct TokenHostQueue: Sendable {
   /// Whose turn it is now, if anybody's may begin; it counts as running from here on.
   public mutating func next(at now: BootInstant) -> Int? {
     guard !waiting.isEmpty, running.count < limits.parallel, opening(ahead: 0, at: now) == nil else { return nil }
+    defer { forgetCrowd() }
     while let (credential, place) = urgent.popFirst() ?? background.popFirst() {
       guard waiting[credential] == place else { continue }
       waiting[credential] = nil
@@ -120,6 +121,14 @@ public struct TokenHostQueue: Sendable {
       return credential
     }
     return nil
+  }
+
+  /// Gives the memory of a crowd back once it has gone.
+  private mutating func forgetCrowd() {
+    guard waiting.isEmpty, waiting.capacity > 1024 else { return }
+    waiting = [:]
+    urgent = FirstInFirstOut()
+    background = DeadlineHeap()
   }
 
   /// When `next` should be called again although no turn has ended; nil: not before one has.

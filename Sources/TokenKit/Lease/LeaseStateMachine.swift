@@ -210,6 +210,12 @@ public struct LeaseStateMachine: Sendable {
     ignoredSeed = ignored
   }
 
+  /// The credential's name.
+  public var name: String { terms.name }
+
+  /// The refresh token in the configuration, as the newest terms have it.
+  public var seed: Secret? { newTerms.map(\.seed) ?? terms.seed }
+
   /// What the store should be asked at start; the answer comes back as `loaded`.
   public var query: StoreQuery { terms.query }
 

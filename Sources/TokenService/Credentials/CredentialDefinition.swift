@@ -48,24 +48,34 @@ package struct CredentialDefinition: Sendable {
   package var material: CredentialMaterial
   /// Reads the secrets again (small files; it may block for as long as that takes).
   package var reread: @Sendable () -> MaterialReread
-  private var box: SettingsBox
+  private(set) var shared: Shared
 
-  private final class SettingsBox: Sendable, Hashable {
+  /// Settings that many credentials may have in common.
+  final class Shared: Sendable, Hashable {
     let settings: CredentialSettings
     init(_ settings: CredentialSettings) { self.settings = settings }
-    static func == (a: SettingsBox, b: SettingsBox) -> Bool { a === b || a.settings == b.settings }
+    static func == (a: Shared, b: Shared) -> Bool { a === b || a.settings == b.settings }
     func hash(into hasher: inout Hasher) { hasher.combine(settings) }
   }
 
   /// Everything else.
   package var settings: CredentialSettings {
-    get { box.settings }
-    set { box = SettingsBox(newValue) }
+    get { shared.settings }
+    set { shared = Shared(newValue) }
+  }
+
+  init(
+    name: String, material: CredentialMaterial, shared: Shared, reread: @escaping @Sendable () -> MaterialReread
+  ) {
+    self.name = name
+    self.material = material
+    self.shared = shared
+    self.reread = reread
   }
 
   /// Lets credentials with equal settings keep them once.
   package struct Sharing {
-    private var boxes = Interner<SettingsBox>()
+    private var known = Interner<Shared>()
 
     /// Knows nothing yet.
     package init() {}
@@ -73,7 +83,7 @@ package struct CredentialDefinition: Sendable {
     /// The same definition over shared settings.
     package mutating func shared(_ definition: CredentialDefinition) -> CredentialDefinition {
       var definition = definition
-      definition.box = boxes.shared(definition.box)
+      definition.shared = known.shared(definition.shared)
       return definition
     }
   }
@@ -88,7 +98,7 @@ package struct CredentialDefinition: Sendable {
     self.name = name
     self.material = material
     self.reread = reread
-    box = SettingsBox(
+    shared = Shared(
       CredentialSettings(
         policy: policy, injection: injection, transport: transport, maxPerMinute: maxPerMinute,
         rejectionStatuses: rejectionStatuses))

@@ -49,28 +49,33 @@ package enum LoginOutcome: Sendable, Equatable {
 package final class CredentialManager {
   /// One credential: its machine, and who waits for it.
   final class Entry {
-    let index: Int
-    var definition: CredentialDefinition
+    private let number: Int32
+    var hasTurn = false
+    var isHandling = false
+    var isStopped = false
+    /// A reload has taken it away.
+    var isRemoved = false
     var machine: LeaseStateMachine
+    private var provider: any TokenProvider
+    private var reread: @Sendable () -> MaterialReread
+    private var settings: CredentialDefinition.Shared
     /// Where its token calls go.
     var host: Host
     /// The turn that the machine has asked for, and where; whether it has come.
     @CompactNumber var turn: UInt64?
     var turnHost: Host?
-    var hasTurn = false
-    var answers: [UInt64: (LeaseAnswer) -> Void] = [:]
+    /// Who waits for a lease; none nearly always, and then without storage.
+    var answers: [UInt64: (LeaseAnswer) -> Void] {
+      get { waiting?.answers ?? [:] }
+      set { setWaiting(newValue, logins) }
+    }
     /// Who waits for a login's pair to be taken, and for one that was taken to be published.
     var logins: Logins {
-      get { boxedLogins.first ?? Logins() }
-      set { boxedLogins = newValue.isEmpty ? [] : [newValue] }
+      get { waiting?.logins ?? Logins() }
+      set { setWaiting(answers, newValue) }
     }
-    /// Empty nearly always, and then without storage.
-    private var boxedLogins: [Logins] = []
+    private var waiting: Waiting?
     var events: [LeaseEvent] = []
-    var isHandling = false
-    var isStopped = false
-    /// A reload has taken it away.
-    var isRemoved = false
 
     struct Logins {
       var pending: [(LoginOutcome) -> Void] = []
@@ -78,11 +83,43 @@ package final class CredentialManager {
       var isEmpty: Bool { pending.isEmpty && taken.isEmpty }
     }
 
+    private final class Waiting {
+      var answers: [UInt64: (LeaseAnswer) -> Void]
+      var logins: Logins
+
+      init(_ answers: [UInt64: (LeaseAnswer) -> Void], _ logins: Logins) {
+        self.answers = answers
+        self.logins = logins
+      }
+    }
+
     init(index: Int, definition: CredentialDefinition, host: Host, machine: LeaseStateMachine) {
-      self.index = index
-      self.definition = definition
+      number = Int32(index)
+      provider = definition.material.provider
+      reread = definition.reread
+      settings = definition.shared
       self.host = host
       self.machine = machine
+    }
+
+    var index: Int { Int(number) }
+
+    private func setWaiting(_ answers: [UInt64: (LeaseAnswer) -> Void], _ logins: Logins) {
+      waiting = answers.isEmpty && logins.isEmpty ? nil : Waiting(answers, logins)
+    }
+
+    /// Name and seed are the machine's, which knows them anyway.
+    var definition: CredentialDefinition {
+      get {
+        CredentialDefinition(
+          name: machine.name, material: CredentialMaterial(provider: provider, seed: machine.seed), shared: settings,
+          reread: reread)
+      }
+      set {
+        provider = newValue.material.provider
+        reread = newValue.reread
+        settings = newValue.shared
+      }
     }
   }
 
@@ -257,7 +294,7 @@ package final class CredentialManager {
   }
 
   /// The credential of this name.
-  package func index(of name: String) -> Int? { entries.first { !$0.isRemoved && $0.definition.name == name }?.index }
+  package func index(of name: String) -> Int? { entries.first { !$0.isRemoved && $0.machine.name == name }?.index }
 
   /// A credential as it is configured now.
   package func definition(credential: Int) -> CredentialDefinition { entries[credential].definition }
@@ -319,5 +356,5 @@ package final class CredentialManager {
     completion()
   }
 
-  func note(_ event: CredentialEvent, of entry: Entry) { onEvent(entry.definition.name, event) }
+  func note(_ event: CredentialEvent, of entry: Entry) { onEvent(entry.machine.name, event) }
 }

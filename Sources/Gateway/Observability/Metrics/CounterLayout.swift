@@ -80,7 +80,7 @@ struct CounterLayout: Sendable, Equatable {
 
   init(_ places: PlanPlaces) {
     self.init(
-      routes: places.routes.count, credentials: places.credentials.count, listeners: places.listeners.count,
+      routes: places.routes.count, credentials: places.routedCredentials, listeners: places.listeners.count,
       upstreams: places.upstreams.count)
   }
 
