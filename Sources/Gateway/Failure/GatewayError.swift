@@ -169,6 +169,9 @@ struct GatewayError: Error, Equatable {
         return "Credential \"\(name)\" needs a login: its refresh token is not accepted any more."
       case "misconfigured":
         return "Credential \"\(name)\" is misconfigured: the token endpoint refuses its client or its settings."
+      case "rate_limited":
+        return
+          "No token for credential \"\(name)\" yet: its token endpoint takes no further call before the time in Retry-After."
       case "shutting_down": return "The gateway is shutting down."
       default: return "No token for credential \"\(name)\": its token endpoint cannot be reached or does not answer."
       }

@@ -158,11 +158,18 @@ public struct TokenHostQueue: Sendable {
     }
     let excess = running.count + recent.count + ahead - perMinute
     if excess < 0 { return opening }
+    // Each place is free a minute after the call that has it, be it one that is still to come.
+    var (place, rounds) = (excess, 0)
+    let known = recent.count + running.count
+    if place >= known {
+      rounds = (place - known) / perMinute + 1
+      place -= rounds * perMinute
+    }
     let free: BootInstant
-    if excess < recent.count {
-      free = recent[excess] + Self.minute
+    if place < 0 {
+      free = now + Self.minute * rounds
     } else {
-      free = now + Self.minute * (1 + (excess - recent.count) / max(1, perMinute))
+      free = (place < recent.count ? recent[place] : now) + Self.minute * (1 + rounds)
     }
     opening = max(opening ?? free, free)
     return opening
