@@ -23,8 +23,12 @@ let strict: [SwiftSetting] = [
     : .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 
-func library(_ name: String, path: String? = nil, _ dependencies: [Target.Dependency] = []) -> Target {
-  .target(name: name, dependencies: dependencies, path: path ?? "Sources/\(name)", swiftSettings: strict)
+func library(
+  _ name: String, path: String? = nil, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []
+) -> Target {
+  .target(
+    name: name, dependencies: dependencies, path: path ?? "Sources/\(name)", resources: resources,
+    swiftSettings: strict)
 }
 
 func systemLibrary(_ name: String, pkgConfig: String, apt: String) -> Target {
@@ -67,7 +71,9 @@ let package = Package(
       ]),
     library(
       "Gateway",
-      ["HTTPWire", "EventLoop", "TokenKit", "TokenService", .product(name: "Logging", package: "swift-log")]),
+      ["HTTPWire", "EventLoop", "TokenKit", "TokenService", .product(name: "Logging", package: "swift-log")],
+      // Becomes `PackageResources`: bytes in the binary, no bundle beside it.
+      resources: [.embedInCode("Admin/StatusPage/Page")]),
 
     // Token APIs.
     library("VinIDProvider", path: "Sources/Providers/VinID", ["TokenKit"]),
@@ -109,7 +115,7 @@ let package = Package(
       exclude: [
         "TokenServer", "TLSOrigin", "Counting", "Varnishtest", "HTTPRules/h11_origin.py", "HTTPRules/raw_origin.py",
         "Gateway/Uploads/judging_origin.py",
-        "Crash/store_row.py", "FailingDisk/failing_disk.c",
+        "Crash/store_row.py", "FailingDisk/failing_disk.c", "StatusPage/browser.py", "StatusPage/status_page.py",
       ]),
   ]
 )

@@ -46,6 +46,7 @@ final class ControlPlane {
   /// nil when no service manager asks how we are.
   let service: ServiceReporter?
   let metrics: MetricsControl
+  let refreshes = RefreshHistory()
   /// Called once the data loops may start.
   private let ready: () -> Void
   /// Why the process ends with an error.
@@ -120,8 +121,9 @@ final class ControlPlane {
       ports: ManagerPorts(transport: transport, store: store, timers: timers, clock: clock, publisher: publisher),
       owner: String(UInt64.random(in: .min ... .max), radix: 36), randomSeed: .random(in: .min ... .max),
       tokenCallsPerHost: configuration.limits.tokenCallsPerHost
-    ) { [logger, metrics, service] in
+    ) { [logger, metrics, refreshes, clock, service] in
       metrics.credentials.note($1, of: $0)
+      refreshes.note($1, of: $0, at: clock.now.wall)
       service?.changed()
       CredentialLog.write($1, of: $0, to: logger)
     }
@@ -225,10 +227,10 @@ final class ControlPlane {
     }
   }
 
-  /// The answer to a scrape, on this loop, within about a second.
-  func metricsPage(_ completion: @escaping (MetricsPage) -> Void) {
+  /// What scrapes and the status page tell, on this loop, within about a second.
+  func metricsReport(_ completion: @escaping (MetricsReport) -> Void) {
     let counts = reloads?.counts ?? ReloadCounts(last: now.wall)
-    metrics.page(manager, store, reloads: counts, at: clock, completion)
+    metrics.report(manager, store, reloads: counts, at: clock, completion)
   }
 
   /// For `systemctl status`.

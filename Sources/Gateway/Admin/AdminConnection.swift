@@ -79,8 +79,7 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
         goesOn = takeHead()
         left -= 1
       case .body(let body, let handler, let request): goesOn = takeBody(body, handler, request)
-      case .streaming(let source):
-        goesOn = sendPart(source)
+      case .streaming(let source): goesOn = !source.isIdle && sendPart(source)
       case .answering, .ending: goesOn = false
       }
     }
@@ -90,7 +89,7 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
     switch phase {
     case .ending: endWhenSent()
     case .answering: if input.count > Self.mostWaiting { stream.pause() } else { stream.resume() }
-    case .streaming: goOnLater()
+    case .streaming(let source): if source.isIdle { stream.pause() } else { goOnLater() }
     case .head, .body:
       if left > 0, !stream.isFull { return stream.resume() }
       goOnLater()
@@ -193,7 +192,8 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
     let head = AdminStream.head(contentType: answer.contentType, isChunked: takesChunks, closing: !keepsAlive)
     stream.write(head.span)
     phase = wantsBody ? .streaming(answer.source) : afterAnswer
-    if !wantsBody { stream.flush() }
+    stream.flush()
+    if wantsBody { answer.source.whenReady { [weak self] in self?.goOnLater() } }
     if !isTaking, timer != nil { takeInput() }
   }
 

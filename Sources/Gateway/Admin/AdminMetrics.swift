@@ -7,6 +7,6 @@ struct AdminMetrics {
   init(_ plane: ControlPlane) { self.plane = plane }
 
   func scrape(_ request: AdminRequest, _ responder: AdminResponder) {
-    plane.metricsPage { responder.stream(AdminStream(contentType: MetricsText.contentType, source: $0)) }
+    plane.metricsReport { responder.stream(AdminStream(contentType: MetricsText.contentType, source: $0.page)) }
   }
 }

@@ -30,7 +30,11 @@ final class AdminServer {
   private static func makeRoutes(_ plane: ControlPlane) -> [AdminRoute] {
     let credentials = AdminCredentials(plane)
     let reload = AdminReload(plane)
+    let status = AdminStatus(plane)
     return [
+      AdminRoute(.get, "/", isOpen: true, answer: status.page),
+      AdminRoute(.get, "/api/status", status.snapshot),
+      AdminRoute(.get, "/api/events", status.events),
       AdminRoute(.get, "/healthz", isOpen: true) { _ in AdminAnswer(status: 200, body: "{\"status\":\"ok\"}\n") },
       AdminRoute(.get, "/readyz", isOpen: true) { [unowned plane] _ in CredentialReport.readiness(plane) },
       AdminRoute(.get, "/metrics", AdminMetrics(plane).scrape),

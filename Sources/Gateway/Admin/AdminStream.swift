@@ -7,6 +7,15 @@ protocol AdminSource: AnyObject {
   var isComplete: Bool { get }
   /// The next bytes, some kilobytes; none: it takes longer, ask again in the next turn.
   func next() -> [UInt8]
+  /// There is nothing to give for now, and it says when there is.
+  var isIdle: Bool { get }
+  /// - Parameter wake: to be called when there is something again.
+  func whenReady(_ wake: @escaping () -> Void)
+}
+
+extension AdminSource {
+  var isIdle: Bool { false }
+  func whenReady(_ wake: @escaping () -> Void) {}
 }
 
 /// The head of such an answer, and the framing of its body.

@@ -51,9 +51,12 @@ package final class RawClient {
   private var reader = MessageReader(.responses)
   private var hasEnded = false
 
-  package init(to address: SocketAddress) throws(ClientError) {
+  /// - Parameter receiveBuffer: bytes that the kernel takes while nobody reads; nil: megabytes.
+  package init(to address: SocketAddress, receiveBuffer: Int32? = nil) throws(ClientError) {
     Process.ignoreBrokenPipes()
-    do throws(SystemError) { fd = try TCP.connect(to: address) } catch { throw .system(error) }
+    do throws(SystemError) { fd = try TCP.connect(to: address, receiveBuffer: receiveBuffer) } catch {
+      throw .system(error)
+    }
   }
 
   deinit { close() }

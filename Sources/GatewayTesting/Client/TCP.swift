@@ -6,11 +6,15 @@ internal import TokenKit
 
 enum TCP {
   /// Connects and waits for it. Loopback answers at once, so this may stand on a loop of a test client.
+  /// - Parameter receiveBuffer: bytes that the kernel takes for a client that does not read; nil: megabytes.
   /// - Returns: a non-blocking descriptor that the caller owns.
-  static func connect(to address: SocketAddress) throws(SystemError) -> Int32 {
+  static func connect(to address: SocketAddress, receiveBuffer: Int32? = nil) throws(SystemError) -> Int32 {
     guard case .ipv4(let host, let port) = address else { throw SystemError("connect", errno: EAFNOSUPPORT) }
     let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     if fd < 0 { throw SystemError("socket", errno: errno) }
+    if var size = receiveBuffer {
+      unsafe setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+    }
     var raw = sockaddr_in()
     raw.sin_family = sa_family_t(AF_INET)
     raw.sin_port = port.bigEndian

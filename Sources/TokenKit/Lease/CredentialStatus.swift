@@ -38,6 +38,8 @@ public struct CredentialStatus: Sendable, Equatable {
   public var generation: UInt64?
   /// When the lease ends.
   public var expires: WallTime?
+  /// How long the lease lives in all.
+  public var lifetime: Duration?
   /// When a grant is due next, if one is.
   public var nextAttempt: WallTime?
   /// The refresh token's own end, if known.

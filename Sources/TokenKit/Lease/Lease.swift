@@ -6,6 +6,8 @@ public final class Lease: Sendable {
   public let generation: UInt64
   /// When the token ends.
   public let expires: BootInstant
+  /// How long it lives in all.
+  public let lifetime: Duration
   /// Until when requests may take it: `expires` less 10 % of the lifetime, at most 5 s.
   public let usableUntil: BootInstant
   private let accessToken: Secret
@@ -18,6 +20,7 @@ public final class Lease: Sendable {
     guard HeaderText.isAccessToken(accessToken.reveal()) else { return nil }
     self.generation = generation
     self.expires = expires
+    self.lifetime = lifetime
     usableUntil = expires - Expiry.margin(of: lifetime)
     self.accessToken = accessToken
     self.rules = rules

@@ -39,7 +39,7 @@ extension LeaseStateMachine {
     if state == .idle, terms.usesRefreshToken { state = .refreshing }
     return CredentialStatus(
       name: terms.name, state: state, isServing: serving, failure: failure, generation: lease?.generation,
-      expires: lease.map { now.wall(at: $0.expires) }, nextAttempt: next.map(now.wall(at:)),
+      expires: lease.map { now.wall(at: $0.expires) }, lifetime: lease?.lifetime, nextAttempt: next.map(now.wall(at:)),
       refreshTokenEnd: row?.refreshTokenEnd, lastSuccess: lastSuccess, grants: attempts,
       failedGrants: failedAttempts, alarms: CredentialAlarm.allCases.filter(alarms.contains))
   }

@@ -39,18 +39,17 @@ final class MetricsControl {
   /// latest, maybe before this returns. Those who ask in the same moment share an answer.
   func counters(_ completion: @escaping (CounterSnapshot) -> Void) { collector.collect(completion) }
 
-  /// The answer to a scrape; `completion` as with `counters`.
-  func page(
+  /// All that scrapes and the status page tell; `completion` as with `counters`.
+  func report(
     _ manager: CredentialManager?, _ store: StoreWorker?, reloads: ReloadCounts, at clock: any ManagerClock,
-    _ completion: @escaping (MetricsPage) -> Void
+    _ completion: @escaping (MetricsReport) -> Void
   ) {
     collector.collect { [self] counters in
-      let report = MetricsReport(
-        names: names, counters: counters, manager: manager, credentialCounters: credentials, leases: leases,
-        process: ProcessStatistics.read(), controlTiming: loop.timing, storeOperations: store?.pendingCount ?? 0,
-        reloads: reloads,
-        now: clock.now)
-      completion(report.page)
+      completion(
+        MetricsReport(
+          names: names, counters: counters, manager: manager, credentialCounters: credentials, leases: leases,
+          process: ProcessStatistics.read(), controlTiming: loop.timing, storeOperations: store?.pendingCount ?? 0,
+          reloads: reloads, now: clock.now))
     }
   }
 }
