@@ -20,10 +20,14 @@ enum PythonPeer {
 
   /// Runs a script to its end.
   /// - Returns: the JSON that it prints.
-  static func run(_ script: String, _ arguments: [String]) async throws -> JSONValue {
+  static func run(
+    _ script: String, _ arguments: [String], within limit: Duration = .seconds(30)
+  ) async throws -> JSONValue {
     let directory = try TemporaryDirectory()
     let (process, name) = try spawn(script, arguments, directory)
-    guard try await process.waitForExit() == .code(0), let json = JSONValue.parse(Array(process.output.utf8)) else {
+    guard try await process.waitForExit(within: limit) == .code(0),
+      let json = JSONValue.parse(Array(process.output.utf8))
+    else {
       throw SpawnError("\(name) printed: \(process.output)\(process.errors)")
     }
     return json
