@@ -4,7 +4,7 @@ import GatewayTesting
 import Testing
 import TokenKit
 
-@Suite(.serialized, .timeLimit(.minutes(3))) struct ReviewWireTests {
+@Suite(.serialized, .timeLimit(.minutes(3))) struct DifficultPeerTests {
   /// Requests ahead of the answers, from a caller that takes none of them: neither they nor the answers pile up.
   @Test(arguments: ["/served", "/unknown"])
   func aFloodOfRequestsAheadOfTheirAnswersIsNotKept(path: String) async throws {

@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 import TokenKit
 
-@Suite(.serialized, .timeLimit(.minutes(3))) struct ReviewTokenTests {
+@Suite(.serialized, .timeLimit(.minutes(3))) struct LeaseOrderTests {
   /// Tells the first token that was seen from all others.
   private final class FirstToken: Sendable {
     private let token = Mutex<String?>(nil)
