@@ -7,14 +7,17 @@ import Testing
 @Suite(.timeLimit(.minutes(60))) struct CrashTests {
   private static let isWhole = unsafe getenv("GATEWAY_TEST_CRASH").map { unsafe String(cString: $0) } == "all"
 
-  /// All points; or of those around the token call the first of each call, and some between.
+  /// All points; or, from shortly before the mark is on the disk, the first of each call, some between, and the last.
   private static func sample(_ points: [KillPoint]) -> [KillPoint] {
     if isWhole { return points }
     let call = points.firstIndex { $0.call == "connect" } ?? 0
-    let near = points[max(0, call - 40)...]
+    let mark = points[..<call].lastIndex { $0.call == "fdatasync" } ?? call
+    let near = points[max(0, mark - 15)...]
     var seen: Set<String> = []
     let stride = max(1, near.count / 14)
-    return near.enumerated().filter { $0.offset % stride == 0 || seen.insert($0.element.call).inserted }.map(\.element)
+    return near.enumerated().filter { offset, point in
+      offset % stride == 0 || near.count - offset <= 5 || seen.insert(point.call).inserted
+    }.map(\.element)
   }
 
   /// What happens when: The gateway is killed, at whatever moment
