@@ -41,6 +41,9 @@ package enum LoopThread {
 
     /// Waits for the thread's end.
     package func join() { _ = pthread_join(thread, nil) }
+
+    /// Nobody will wait for it; what it is made of goes with its end.
+    package func detach() { _ = pthread_detach(thread) }
   }
 }
 

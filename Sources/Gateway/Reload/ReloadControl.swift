@@ -27,7 +27,6 @@ final class ReloadControl {
     var cause: ReloadRecord.Cause
     var begun: Moment
     var completions: [Completion]
-    var thread: LoopThread.Handle?
   }
 
   private unowned let plane: ControlPlane
@@ -75,13 +74,15 @@ final class ReloadControl {
     let (source, places, workers) = (source, plane.places, plane.workers)
     let (forwarding, control) = (plane.forwarding, plane.control)
     do throws(SystemError) {
-      running?.thread = try LoopThread.start(name: "reload") {
+      let thread = try LoopThread.start(name: "reload") {
         control.send(
           .plansPrepared(
             source.read().flatMap {
               PreparedPlans.make($0, places: places, forwarding: forwarding, workers: workers)
             }))
       }
+      // Its message is its end. Reading can take as long as it likes, also when the gateway stops.
+      thread.detach()
     } catch {
       finish(.refused, [SettingsProblem(path: "", message: "no thread for reading the file: \(error)")])
     }
@@ -89,8 +90,6 @@ final class ReloadControl {
 
   /// The file was read.
   func prepared(_ result: Result<PreparedPlans, InvalidConfiguration>) {
-    running?.thread?.join()
-    running?.thread = nil
     switch result {
     case .failure(let invalid): finish(.refused, invalid.problems)
     case .success(let plans):

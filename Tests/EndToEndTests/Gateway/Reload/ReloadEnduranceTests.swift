@@ -5,7 +5,7 @@ import Testing
 import TokenKit
 
 @Suite(.timeLimit(.minutes(4))) struct ReloadEnduranceTests {
-  private static let reloads = 1000
+  private static let reloads = 1000 / Pace.slowness
 
   /// Five files in turn: routes, servers, credentials, limits, listeners' settings and logs are all among the changes.
   private static func files(_ sandbox: Sandbox, _ origins: [SocketAddress]) -> [GatewayConfiguration] {
@@ -60,11 +60,11 @@ import TokenKit
     }
     let kilobytes = (0..<4).map { middle(memory, $0) }
     print(
-      "1,000 reloads in \(took): \(counts) requests, KiB \(kilobytes), descriptors \((0..<4).map { middle(descriptors, $0) })"
+      "\(Self.reloads) reloads in \(took): \(counts) requests, KiB \(kilobytes), descriptors \((0..<4).map { middle(descriptors, $0) })"
     )
-    // The second quarter is warm.
-    #expect(kilobytes[3] <= kilobytes[1] + kilobytes[1] / 20 + 512, "KiB: \(kilobytes)")
-    #expect(abs(middle(descriptors, 3) - middle(descriptors, 1)) <= 8, "\(descriptors)")
+    // The second quarter is warm. Of a slow machine's load, more or fewer connections are open from one to the next.
+    #expect(kilobytes[3] <= kilobytes[1] + (kilobytes[1] / 20 + 512) * Pace.slowness, "KiB: \(kilobytes)")
+    #expect(abs(middle(descriptors, 3) - middle(descriptors, 1)) <= 8 * Pace.slowness, "\(descriptors)")
     #expect(try await gateway.reloadCount("success") == Self.reloads)
     #expect(sandbox.counters(.vinid).granted == 1, "settings that don't concern the token get no new one")
     #expect(sandbox.counters(.oauth2).granted == 1)
