@@ -15,6 +15,8 @@ final class ControlPlane {
   /// The one in force, without its credentials once the manager has them.
   var configuration: GatewayConfiguration
   var places: PlanPlaces
+  /// Of upstream servers that speak TLS, by place.
+  var authorities: [Int: TLSClientContext]
   let limits: ProcessLimits
   /// The process's, of which each loop has a copy.
   let forwarding: Forwarding
@@ -59,6 +61,7 @@ final class ControlPlane {
     self.loop = loop
     configuration = shared.inputs.configuration
     places = shared.inputs.places
+    authorities = shared.inputs.authorities
     limits = shared.limits
     forwarding = shared.forwarding
     listening = shared.listening

@@ -51,6 +51,12 @@ struct PlanInputs: Sendable {
     self.places = places
     self.upstreams = upstreams
   }
+
+  /// Of servers that speak TLS, by place.
+  var authorities: [Int: TLSClientContext] {
+    Dictionary(
+      uniqueKeysWithValues: upstreams.compactMap { upstream in upstream.tls.map { (upstream.place, $0.context) } })
+  }
 }
 
 /// Immutable. Made once for the control loop and once for each data loop: what a request touches is its own loop's.

@@ -1,8 +1,33 @@
-// `gateway status`, `refresh` and `login`: what people do with credentials, running gateway or not.
+// `gateway reload`, `status`, `refresh` and `login`: what people do with a running gateway, and with credentials also if
+// none runs.
 internal import ArgumentParser
 internal import EventLoop
 internal import Gateway
 internal import TokenKit
+
+struct Reload: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Check the configuration, have the running gateway take it, and say what has changed.",
+    discussion: """
+      A wrong file is not sent, and one that the gateway refuses leaves the old configuration in force.
+      Exit code 0: it is in force. 1: it is wrong, or was refused; all problems stand on standard error. 2: the gateway \
+      could not be asked.
+      """)
+
+  @OptionGroup var file: ConfigurationOption
+  @Option(
+    help: "The running gateway's process. It gets SIGHUP if it does not know the file's admin.token yet.",
+    transform: Reload.process) var pid: Int32?
+
+  func run() throws {
+    try end(ReloadCommand.run(try file.load(quietly: true), file: file.config, process: pid))
+  }
+
+  private static func process(_ text: String) throws -> Int32 {
+    if let number = Int32(text), number > 1 { return number }
+    throw ValidationError("it is the number of a process")
+  }
+}
 
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -15,7 +40,7 @@ struct Status: ParsableCommand {
   @Flag(help: "Print JSON instead of a table.") var json = false
 
   func run() throws {
-    try end(StatusCommand.run(try file.load(quietly: true), file: file.config, asJSON: json))
+    try end(StatusCommand.run(try file.load(quietly: true, failingWith: 2), file: file.config, asJSON: json))
   }
 }
 
@@ -29,7 +54,7 @@ struct Refresh: ParsableCommand {
   @OptionGroup var file: ConfigurationOption
   @Argument(help: "The credential's name in the configuration.") var name: String
 
-  func run() throws { try end(RefreshCommand.run(try file.load(quietly: true), name: name)) }
+  func run() throws { try end(RefreshCommand.run(try file.load(quietly: true, failingWith: 2), name: name)) }
 }
 
 struct Login: ParsableCommand {
@@ -49,7 +74,7 @@ struct Login: ParsableCommand {
 
   func run() throws {
     let options = LoginOptions(pastes: paste, timeout: timeout)
-    try end(LoginCommand.run(try file.load(quietly: true), name: name, options))
+    try end(LoginCommand.run(try file.load(quietly: true, failingWith: 2), name: name, options))
   }
 
   private static func duration(_ text: String) throws -> Duration {

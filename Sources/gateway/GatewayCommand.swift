@@ -10,7 +10,9 @@ struct GatewayCommand: ParsableCommand {
     commandName: "gateway",
     abstract: "A reverse proxy that puts bearer tokens on requests and keeps them fresh.",
     version: "gateway \(Version.text)",
-    subcommands: [Serve.self, Check.self, Schema.self, Status.self, Refresh.self, Login.self])
+    subcommands: [
+      Serve.self, Check.self, Reload.self, Status.self, Refresh.self, Login.self, Schema.self,
+    ])
 }
 
 struct ConfigurationOption: ParsableArguments {
@@ -19,6 +21,8 @@ struct ConfigurationOption: ParsableArguments {
 
   /// Where `serve` reads the file again. Environment variables are those of the start.
   func source() -> ConfigurationSource {
+    // Secrets are among what is read.
+    Process.forbidDumps()
     let path = config
     let environment = ProcessInfo.processInfo.environment
     return ConfigurationSource(file: path) {
@@ -27,8 +31,10 @@ struct ConfigurationOption: ParsableArguments {
   }
 
   /// The configuration; or everything that is wrong with it on standard error, and the end of the process.
-  /// - Parameter quietly: leaves warnings to `serve` and `check`.
-  func load(quietly: Bool = false) throws -> GatewayConfiguration {
+  /// - Parameters:
+  ///   - quietly: leaves warnings to others.
+  ///   - code: of the end when the configuration is wrong.
+  func load(quietly: Bool = false, failingWith code: Int32 = 1) throws -> GatewayConfiguration {
     let problems: [SettingsProblem]
     let loaded: GatewayConfiguration?
     switch source().read() {
@@ -40,7 +46,7 @@ struct ConfigurationOption: ParsableArguments {
     }
     if let loaded { return loaded }
     if let summary = ProblemReport.summary(problems) { StandardError.write(line: "\(config): \(summary)") }
-    throw ExitCode(quietly ? 2 : 1)
+    throw ExitCode(code)
   }
 }
 

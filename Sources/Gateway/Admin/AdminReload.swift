@@ -20,8 +20,10 @@ struct AdminReload {
     }
   }
 
-  /// `null` when there was none.
+  /// The file that is read, and what became of the last reload: `null` when there was none.
   func last(_ request: AdminRequest) -> AdminAnswer {
-    AdminAnswer(status: 200, body: "{\"last\":\(plane.reloads?.last?.json ?? "null")}\n")
+    let file = SystemFile.absolute(plane.reloads?.source.file ?? "")
+    let last = plane.reloads?.last?.json ?? "null"
+    return AdminAnswer(status: 200, body: "{\"file\":\(ProblemResponse.quoted(file)),\"last\":\(last)}\n")
   }
 }

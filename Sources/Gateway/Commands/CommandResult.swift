@@ -2,8 +2,8 @@
 
 /// The end of a command.
 package struct CommandResult: Sendable, Equatable {
-  /// 0: all is well. 1: something is wrong with a credential, or what was asked for did not come about. 2: nobody could be
-  /// asked.
+  /// 0: all is well. 1: something is wrong with a credential or the configuration, or what was asked for did not come
+  /// about. 2: nobody could be asked.
   package var code: Int32
   /// For standard output.
   package var output: String

@@ -59,7 +59,7 @@ package enum StatusCommand {
       let option = file == "gateway.json" ? "" : " --config \(shellQuoted(file))"
       return "run gateway login \(view.name)\(option)"
     }
-    return "put a new refresh_token into the configuration and restart the gateway"
+    return "put a new refresh_token into the configuration, then gateway reload"
   }
 
   static func shellQuoted(_ text: String) -> String {

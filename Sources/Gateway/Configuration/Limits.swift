@@ -102,6 +102,20 @@ extension Limits {
   static let routeSettings = SettingsObject(
     table.filter(\.perRoute).map { $0.key.otherwise("the top level's").entry })
 
+  /// The keys whose values differ.
+  static func changes(from old: Limits, to new: Limits) -> [String] {
+    table.filter { old[keyPath: $0.path] != new[keyPath: $0.path] }.map(\.key.name)
+  }
+
+  /// Whether a route's own values are the same, whatever the top level's have become that it takes over.
+  static func areSame(_ a: Limits, over aTop: Limits, _ b: Limits, over bTop: Limits) -> Bool {
+    table.allSatisfy { key in
+      let path = key.path
+      let followsTop = a[keyPath: path] == aTop[keyPath: path] && b[keyPath: path] == bTop[keyPath: path]
+      return followsTop || a[keyPath: path] == b[keyPath: path]
+    }
+  }
+
   /// The top level's `limits`, over the defaults; or a route's, over the top level's.
   init(_ settings: SettingsReader?, over base: Limits?) {
     self = base ?? Limits()

@@ -3,7 +3,7 @@ package import EventLoop
 package import TokenKit
 
 /// One address that callers connect to.
-package struct ListenerConfiguration: Sendable {
+package struct ListenerConfiguration: Sendable, Equatable {
   package var name: String
   /// Port 0 lets the system choose (tests).
   package var address: SocketAddress

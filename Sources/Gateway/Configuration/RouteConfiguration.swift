@@ -52,7 +52,7 @@ package struct RouteMatch: Sendable, Hashable {
 }
 
 /// Where a route's requests go.
-package struct UpstreamConfiguration: Sendable {
+package struct UpstreamConfiguration: Sendable, Equatable {
   /// At least one. All have the same scheme.
   package var origins: [UpstreamOrigin]
   /// What goes before the request's path: `/base`, or `""`; never with a slash at its end.

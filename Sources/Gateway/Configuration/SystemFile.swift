@@ -81,6 +81,13 @@ struct SystemFile: Sendable {
     return Status(raw)
   }
 
+  /// Whether two paths lead to one file; nil when either can't be seen from here.
+  static func isSameFile(_ path: String, _ other: String) -> Bool? {
+    var (first, second) = (stat(), stat())
+    guard unsafe stat(path, &first) == 0, unsafe stat(other, &second) == 0 else { return nil }
+    return first.st_dev == second.st_dev && first.st_ino == second.st_ino
+  }
+
   /// The user that this process acts as.
   static var currentUser: UInt32 { geteuid() }
 

@@ -60,6 +60,20 @@ extension Timeouts {
   static let routeSettings = SettingsObject(
     table.filter(\.perRoute).map { $0.key.otherwise("the top level's").entry })
 
+  /// The keys whose values differ.
+  static func changes(from old: Timeouts, to new: Timeouts) -> [String] {
+    table.filter { old[keyPath: $0.path] != new[keyPath: $0.path] }.map(\.key.name)
+  }
+
+  /// Whether a route's own values are the same, whatever the top level's have become that it takes over.
+  static func areSame(_ a: Timeouts, over aTop: Timeouts, _ b: Timeouts, over bTop: Timeouts) -> Bool {
+    table.allSatisfy { key in
+      let path = key.path
+      let followsTop = a[keyPath: path] == aTop[keyPath: path] && b[keyPath: path] == bTop[keyPath: path]
+      return followsTop || a[keyPath: path] == b[keyPath: path]
+    }
+  }
+
   /// The top level's `timeouts`, over the defaults; or a route's, over the top level's.
   init(_ settings: SettingsReader?, over base: Timeouts?) {
     self = base ?? Timeouts()

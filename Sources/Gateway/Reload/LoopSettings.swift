@@ -1,6 +1,7 @@
 // What a data loop goes by: at its start, and anew after every reload.
 internal import EventLoop
 internal import TokenKit
+internal import TokenService
 
 /// Made for one loop, which shares nothing of it with the others that a request would touch.
 struct LoopSettings: Sendable {
@@ -31,28 +32,78 @@ struct PreparedPlans: Sendable {
   /// One for each data loop.
   let plans: [DataPlanePlan]
   let forwarding: [Forwarding]
+  let credentials: CheckedCredentials
 
   /// Blocking, for as long as files are read and thousands of routes are rendered.
   /// - Parameters:
   ///   - places: where things stand so far.
   ///   - known: of the process.
+  ///   - checker: the credential manager's.
   static func make(
-    _ loaded: LoadedConfiguration, places: PlanPlaces, forwarding known: Forwarding, workers: Int
+    _ loaded: LoadedConfiguration, places: PlanPlaces, forwarding known: Forwarding, workers: Int,
+    checker: CredentialChecker
   ) -> Result<PreparedPlans, InvalidConfiguration> {
     var loaded = loaded
     if !loaded.configuration.isWorkerCountWritten { loaded.configuration.workers = workers }
     let configuration = loaded.configuration
+    let inputs: PlanInputs
     do throws(PlanInputs.Failure) {
-      let inputs = try PlanInputs(configuration, places: places)
-      let forwarding = Forwarding(
-        known, sendsVia: configuration.via, trustedProxies: configuration.trustedProxies)
-      return .success(
-        PreparedPlans(
-          loaded: loaded, inputs: inputs, plans: (0..<workers).map { _ in DataPlanePlan(inputs) },
-          forwarding: (0..<workers).map { _ in Forwarding(copying: forwarding) }))
+      inputs = try PlanInputs(configuration, places: places)
     } catch {
       let path = "routes[\(error.route)].upstream.ca_file"
       return .failure(InvalidConfiguration(problems: [loaded.problem(path, "can't be used: \(error)")]))
+    }
+    let credentials: CheckedCredentials
+    do throws(PreparationFailure) {
+      credentials = try checker.check(try definitions(configuration, inputs.places))
+    } catch {
+      return .failure(InvalidConfiguration(problems: [problem(error, loaded)]))
+    }
+    let forwarding = Forwarding(
+      known, sendsVia: configuration.via, trustedProxies: configuration.trustedProxies)
+    let plans = (0..<workers).map { _ in DataPlanePlan(inputs) }
+    // Those that were checked are all that is needed of them; there may be very many, which take their time to go.
+    configuration.forgetCredentials()
+    return .success(
+      PreparedPlans(
+        loaded: loaded, inputs: inputs, plans: plans,
+        forwarding: (0..<workers).map { _ in Forwarding(copying: forwarding) }, credentials: credentials))
+  }
+
+  private static func definitions(
+    _ configuration: GatewayConfiguration, _ places: PlanPlaces
+  ) throws(PreparationFailure) -> [(place: Int, definition: CredentialDefinition)] {
+    let list = configuration.credentials
+    var definitions: [(place: Int, definition: CredentialDefinition)] = []
+    definitions.reserveCapacity(list.count)
+    for (credential, place) in zip(list, places.ofCredentials) {
+      do throws(InjectionRules.Malformed) {
+        let definition = try credential.definition(tokenTimeout: configuration.timeouts.token, among: list.count)
+        definitions.append((place, definition))
+      } catch {
+        throw .definition(
+          credential: credential.name, .injection(credential: credential.name, error))
+      }
+    }
+    return definitions
+  }
+
+  /// What keeps credentials from being taken, at its place in the file.
+  static func problem(_ failure: PreparationFailure, _ loaded: LoadedConfiguration) -> SettingsProblem {
+    func path(_ credential: String) -> String { SettingsPath.member(credential, of: "credentials") }
+    switch failure {
+    case .store(let error):
+      return loaded.problem(
+        "credentials", "new ones can't be read from the store: \(error.message); reload again later")
+    case .seedInUse(let credential, let user):
+      return loaded.problem(
+        path(credential) + ".refresh_token",
+        "is being exchanged for the credential \"\(user)\" at this moment; reload again when that is over")
+    case .definition(let credential, .injection):
+      return loaded.problem(path(credential), "the header fields it gives can't be sent")
+    case .definition(let credential, .sharedSeed(let names)):
+      return loaded.problem(
+        path(credential) + ".refresh_token", "is also that of \(names.first ?? "another credential")")
     }
   }
 }

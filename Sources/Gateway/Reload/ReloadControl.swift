@@ -3,6 +3,7 @@
 internal import EventLoop
 internal import Logging
 internal import TokenKit
+internal import TokenService
 
 /// Where the configuration comes from. `read` is called on a thread of its own.
 package struct ConfigurationSource: Sendable {
@@ -22,6 +23,7 @@ package struct ConfigurationSource: Sendable {
 final class ReloadControl {
   typealias Completion = (ReloadRecord) -> Void
   private static let problemsInLog = 20
+  static let stopping = SettingsProblem(path: "", message: "the gateway is stopping")
 
   private struct Running {
     var cause: ReloadRecord.Cause
@@ -30,7 +32,7 @@ final class ReloadControl {
   }
 
   private unowned let plane: ControlPlane
-  private let source: ConfigurationSource
+  let source: ConfigurationSource
   private var running: Running?
   /// Those who asked while one was going on: the file may have changed since it was read, so one more follows for all of
   /// them.
@@ -48,8 +50,7 @@ final class ReloadControl {
   /// Asks for a reload. `completion` is called once, on the control loop.
   func request(_ cause: ReloadRecord.Cause, _ completion: @escaping Completion = { _ in }) {
     if plane.isEnding {
-      let problem = SettingsProblem(path: "", message: "the gateway is stopping")
-      return completion(record(cause, plane.now, .refused, [problem]))
+      return completion(record(cause, plane.now, .refused, [Self.stopping]))
     }
     if running != nil || !plane.isServing {
       next = (next?.cause ?? cause, (next?.completions ?? []) + [completion])
@@ -63,8 +64,7 @@ final class ReloadControl {
     guard running == nil, let waiting = next else { return }
     next = nil
     if plane.isServing { return begin(waiting.cause, waiting.completions) }
-    let problem = SettingsProblem(path: "", message: "the gateway is stopping")
-    let refused = record(waiting.cause, plane.now, .refused, [problem])
+    let refused = record(waiting.cause, plane.now, .refused, [Self.stopping])
     for completion in waiting.completions { completion(refused) }
   }
 
@@ -73,12 +73,14 @@ final class ReloadControl {
     running = Running(cause: cause, begun: plane.now, completions: completions)
     let (source, places, workers) = (source, plane.places, plane.workers)
     let (forwarding, control) = (plane.forwarding, plane.control)
+    guard let checker = plane.manager?.checker else { return finish(.refused, [Self.stopping]) }
     do throws(SystemError) {
       let thread = try LoopThread.start(name: "reload") {
         control.send(
           .plansPrepared(
             source.read().flatMap {
-              PreparedPlans.make($0, places: places, forwarding: forwarding, workers: workers)
+              PreparedPlans.make(
+                $0, places: places, forwarding: forwarding, workers: workers, checker: checker)
             }))
       }
       // Its message is its end. Reading can take as long as it likes, also when the gateway stops.
@@ -93,25 +95,31 @@ final class ReloadControl {
     switch result {
     case .failure(let invalid): finish(.refused, invalid.problems)
     case .success(let plans):
-      plane.take(plans) { [unowned self] problems in
-        finish(problems.isEmpty ? .taken : .refused, problems + plans.loaded.warnings)
+      plane.take(plans) { [unowned self] result in
+        switch result {
+        case .success(let changes): finish(.taken, plans.loaded.warnings, changes)
+        case .failure(let refusal): finish(.refused, refusal.problems + plans.loaded.warnings)
+        }
       }
     }
   }
 
   private func record(
-    _ cause: ReloadRecord.Cause, _ begun: Moment, _ result: ReloadRecord.Result, _ problems: [SettingsProblem]
+    _ cause: ReloadRecord.Cause, _ begun: Moment, _ result: ReloadRecord.Result, _ problems: [SettingsProblem],
+    _ changes: ConfigurationChanges? = nil
   ) -> ReloadRecord {
     let now = plane.now
     return ReloadRecord(
       time: now.wall, cause: cause, took: now.boot - begun.boot, result: result,
-      problems: ProblemReport.sorted(problems), file: source.file)
+      problems: ProblemReport.sorted(problems), file: source.file, changes: changes)
   }
 
-  private func finish(_ result: ReloadRecord.Result, _ problems: [SettingsProblem]) {
+  private func finish(
+    _ result: ReloadRecord.Result, _ problems: [SettingsProblem], _ changes: ConfigurationChanges? = nil
+  ) {
     guard let done = running else { return }
     running = nil
-    let record = record(done.cause, done.begun, result, problems)
+    let record = record(done.cause, done.begun, result, problems, changes)
     last = record
     counts.last = record.time
     counts.isLastGood = result == .taken
@@ -137,6 +145,9 @@ final class ReloadControl {
       "cause": "\(record.cause.rawValue)", "took_ms": "\(record.took.nanoseconds / 1_000_000)",
       "file": "\(record.file)",
     ]
+    if let changes = record.changes?.lines, !changes.isEmpty {
+      metadata["changes"] = "\(changes.joined(separator: " | "))"
+    }
     if !lines.isEmpty { metadata["problems"] = "\(lines.joined(separator: "; "))" }
     switch record.result {
     case .taken: plane.logger.notice("configuration reloaded", metadata: metadata)

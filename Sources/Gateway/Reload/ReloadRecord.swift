@@ -21,6 +21,8 @@ struct ReloadRecord: Sendable {
   var problems: [SettingsProblem]
   /// The file, as it was named.
   var file: String
+  /// nil: nothing has.
+  var changes: ConfigurationChanges?
 
   /// As an object.
   var json: String {
@@ -28,6 +30,7 @@ struct ReloadRecord: Sendable {
     members.append(CredentialReport.time("time", time))
     members.append("\"took_ms\":\(took.nanoseconds / 1_000_000)")
     members.append("\"file\":\(ProblemResponse.quoted(file))")
+    if let changes { members.append("\"changes\":\(changes.json)") }
     members.append("\"problems\":[\(problems.map(Self.json).joined(separator: ",\n "))]")
     return "{\(members.joined(separator: ","))}"
   }

@@ -3,12 +3,75 @@
 
 package import TokenKit
 
-/// Definitions that a reload brings, checked, with the rows of those that are new.
-package struct PreparedCredentials {
+/// Definitions that a reload brings, checked: all that can be done to them on another thread.
+package struct CheckedCredentials: Sendable {
+  struct Item: Sendable {
+    var place: Int
+    var definition: CredentialDefinition
+    var terms: LeaseTerms
+    var seed: Fingerprint?
+  }
+
   /// By place.
-  fileprivate var definitions: [Int: CredentialDefinition]
-  fileprivate var terms: [Int: LeaseTerms]
+  fileprivate(set) var items: [Item] = []
+}
+
+/// Checks definitions, on any thread.
+package struct CredentialChecker: Sendable {
+  private let isShared: Bool
+  private let owner: String
+  private let fingerprinter: Fingerprinter
+
+  fileprivate init(isShared: Bool, owner: String, fingerprinter: Fingerprinter) {
+    self.isShared = isShared
+    self.owner = owner
+    self.fingerprinter = fingerprinter
+  }
+
+  /// - Parameter definitions: with their places.
+  package func check(
+    _ definitions: [(place: Int, definition: CredentialDefinition)]
+  ) throws(PreparationFailure) -> CheckedCredentials {
+    var checked = CheckedCredentials()
+    checked.items.reserveCapacity(definitions.count)
+    var seeds: [Fingerprint: String] = [:]
+    var sharing = CredentialDefinition.Sharing()
+    var commons = Interner<CommonTerms>()
+    var rules = Interner<InjectionRules>()
+    for (place, definition) in definitions.sorted(by: { $0.place < $1.place }) {
+      let definition = sharing.shared(definition)
+      var terms: LeaseTerms
+      do throws(CredentialManagerError) {
+        terms = try CredentialManager.terms(
+          of: definition, shared: isShared, owner: owner, fingerprinter: fingerprinter)
+      } catch {
+        throw .definition(credential: definition.name, error)
+      }
+      terms.share(&commons, &rules)
+      let seed = terms.seedFingerprint
+      if let seed, let other = seeds.updateValue(definition.name, forKey: seed) {
+        throw .definition(credential: definition.name, .sharedSeed([other, definition.name]))
+      }
+      checked.items.append(CheckedCredentials.Item(place: place, definition: definition, terms: terms, seed: seed))
+    }
+    return checked
+  }
+}
+
+/// Checked definitions with the rows of those that are new.
+package struct PreparedCredentials {
+  fileprivate var items: [CheckedCredentials.Item]
+  /// By place.
   fileprivate var records: [Int: StoreRecord] = [:]
+}
+
+/// What a reload has done to credentials, by place.
+package struct CredentialChanges: Sendable, Equatable {
+  package var added: [Int] = []
+  package var changed: [Int] = []
+  package var removed: [Int] = []
+
+  package init() {}
 }
 
 /// Why credentials can't be taken.
@@ -24,86 +87,146 @@ package enum PreparationFailure: Error, Sendable {
 extension CredentialManager {
   private static let rereadPause = Duration.seconds(1)
 
-  /// Checks definitions and reads the rows of those that are new. Nothing changes yet.
+  /// For another thread.
+  package var checker: CredentialChecker {
+    CredentialChecker(isShared: ports.store.isShared, owner: owner, fingerprinter: fingerprinter)
+  }
+
+  /// Reads the rows of those that are new. Nothing changes yet.
   /// - Parameters:
-  ///   - definitions: by place. A place belongs to one name for ever; new ones follow those that there are.
+  ///   - checked: a place belongs to one name for ever; new ones follow those that there are.
   ///   - completion: called once, on the control loop, maybe before this returns.
   package func prepare(
-    _ definitions: [Int: CredentialDefinition],
-    completion: @escaping (Result<PreparedCredentials, PreparationFailure>) -> Void
+    _ checked: CheckedCredentials, completion: @escaping (Result<PreparedCredentials, PreparationFailure>) -> Void
   ) {
-    var prepared = PreparedCredentials(definitions: definitions, terms: [:])
-    do throws(PreparationFailure) {
-      prepared.terms = try checkedTerms(definitions)
-    } catch {
-      return completion(.failure(error))
+    // One that is renamed, or moved to another name: both would send it.
+    var busy: [Fingerprint: Entry] = [:]
+    for entry in entries where entry.machine.isBusy {
+      if let seed = entry.machine.query.seed { busy[seed] = entry }
     }
-    let new = definitions.keys.sorted().filter {
-      $0 >= entries.count || (entries[$0].isRemoved && entries[$0].isStopped)
+    var new: [CheckedCredentials.Item] = []
+    for item in checked.items {
+      if !busy.isEmpty, let user = item.seed.flatMap({ busy[$0] }), user.index != item.place {
+        return completion(.failure(.seedInUse(credential: item.definition.name, by: user.machine.name)))
+      }
+      if item.place >= entries.count || (entries[item.place].isRemoved && entries[item.place].isStopped) {
+        new.append(item)
+      }
     }
+    var prepared = PreparedCredentials(items: checked.items)
     if new.isEmpty { return completion(.success(prepared)) }
-    let queries = new.compactMap { prepared.terms[$0]?.query }
-    ports.store.load(queries) { result in
+    ports.store.load(new.map { StoreQuery(name: $0.terms.name, seed: $0.seed) }) { result in
       switch result {
       case .failure(let error): completion(.failure(.store(error)))
       case .success(let records):
         guard records.count == new.count else {
           return completion(.failure(.store(StoreError(.unreadable, "the store answered with another number of rows"))))
         }
-        for (place, record) in zip(new, records) { prepared.records[place] = record }
+        for (item, record) in zip(new, records) { prepared.records[item.place] = record }
         completion(.success(prepared))
       }
     }
   }
 
-  private func checkedTerms(
-    _ definitions: [Int: CredentialDefinition]
-  ) throws(PreparationFailure) -> [Int: LeaseTerms] {
-    var all: [Int: LeaseTerms] = [:]
-    var seeds: [Fingerprint: String] = [:]
-    for (place, definition) in definitions.sorted(by: { $0.key < $1.key }) {
-      let terms: LeaseTerms
-      do throws(CredentialManagerError) {
-        terms = try Self.terms(
-          of: definition, shared: ports.store.isShared, owner: owner, fingerprinter: fingerprinter)
-      } catch {
-        throw .definition(credential: definition.name, error)
-      }
-      all[place] = terms
-      guard let seed = terms.seedFingerprint else { continue }
-      if let other = seeds.updateValue(definition.name, forKey: seed) {
-        throw .definition(credential: definition.name, .sharedSeed([other, definition.name]))
-      }
-      // One that is renamed, or moved to another name: both would send it.
-      if let user = entries.first(where: { $0.index != place && $0.machine.isBusy && $0.machine.query.seed == seed }) {
-        throw .seedInUse(credential: definition.name, by: user.definition.name)
-      }
-    }
-    return all
-  }
+  /// So many are changed in one turn of the loop, which has more to do: refreshes must not be late.
+  private static var changedPerTurn: Int { 256 }
 
-  /// Takes what was prepared: all of it, at once. Those that are not among it end when nothing of theirs is in flight.
-  package func reload(_ prepared: PreparedCredentials, tokenCallsPerHost: Int = 16) {
-    if isStopping { return }
+  /// Takes what was prepared. There is room for new ones at once; very many change over several turns of the loop. Those
+  /// that are not among them end when nothing of theirs is in flight.
+  /// - Parameter completion: called once, on the control loop, when all is done, maybe before this returns.
+  package func reload(
+    _ prepared: PreparedCredentials, tokenCallsPerHost: Int = 16,
+    completion: @escaping (CredentialChanges) -> Void = { _ in }
+  ) {
+    if isStopping { return completion(CredentialChanges()) }
     hosts.follow(parallel: tokenCallsPerHost)
-    for place in prepared.definitions.keys.sorted() {
-      guard let definition = prepared.definitions[place], let terms = prepared.terms[place] else { continue }
-      if place >= entries.count {
-        let entry = makeEntry(place, definition, terms)
-        entries.append(entry)
+    let known = entries.count
+    var isKept = [Bool](repeating: false, count: known)
+    var (moved, others) = ([CheckedCredentials.Item](), [CheckedCredentials.Item]())
+    for item in prepared.items {
+      if item.place >= known {
+        entries.append(makeEntry(item.place, item.definition, item.terms))
         deadlines.append()
-        load(entry, prepared.records[place])
-      } else if entries[place].isRemoved {
-        successors[place] = definition
-        if entries[place].isStopped { revive(entries[place], prepared.records[place]) }
+        others.append(item)
+        continue
+      }
+      isKept[item.place] = true
+      let entry = entries[item.place]
+      if !entry.isRemoved, entry.machine.latestTerms.seed != item.terms.seed {
+        moved.append(item)
       } else {
-        change(entries[place], definition, terms)
+        others.append(item)
       }
     }
-    for entry in entries where prepared.definitions[entry.index] == nil { remove(entry) }
+    let removed = isKept.indices.filter { !isKept[$0] }
+    // Lists are taken from their ends.
+    goOn(
+      Reload(
+        removed: removed.reversed(), moved: moved, others: others.reversed(), records: prepared.records, known: known,
+        completion: completion))
   }
 
-  private func change(_ entry: Entry, _ definition: CredentialDefinition, _ terms: LeaseTerms) {
+  /// A reload that is under way. No refresh token may be two credentials' at any time, whoever had it before: who has to
+  /// give one up does so first, and those that have another one now change together.
+  private final class Reload {
+    var removed: [Int]
+    var moved: [CheckedCredentials.Item]
+    var others: [CheckedCredentials.Item]
+    var records: [Int: StoreRecord]
+    /// How many places there were before.
+    let known: Int
+    let completion: (CredentialChanges) -> Void
+    var changes = CredentialChanges()
+
+    init(
+      removed: [Int], moved: [CheckedCredentials.Item], others: [CheckedCredentials.Item],
+      records: [Int: StoreRecord], known: Int, completion: @escaping (CredentialChanges) -> Void
+    ) {
+      self.removed = removed
+      self.moved = moved
+      self.others = others
+      self.records = records
+      self.known = known
+      self.completion = completion
+    }
+  }
+
+  private func goOn(_ reload: Reload) {
+    for _ in 0..<Self.changedPerTurn {
+      if isStopping { break }
+      if let place = reload.removed.popLast() {
+        if remove(entries[place]) { reload.changes.removed.append(place) }
+      } else if !reload.moved.isEmpty {
+        for item in reload.moved { take(item, reload) }
+        reload.moved = []
+      } else if let item = reload.others.popLast() {
+        take(item, reload)
+      } else {
+        break
+      }
+    }
+    if isStopping || (reload.removed.isEmpty && reload.moved.isEmpty && reload.others.isEmpty) {
+      return reload.completion(reload.changes)
+    }
+    _ = ports.timers.schedule(at: ports.clock.now.boot) { [weak self] in self?.goOn(reload) }
+  }
+
+  private func take(_ item: CheckedCredentials.Item, _ reload: Reload) {
+    let entry = entries[item.place]
+    if item.place >= reload.known {
+      load(entry, reload.records.removeValue(forKey: item.place))
+      reload.changes.added.append(item.place)
+    } else if entry.isRemoved {
+      if successors[item.place] == nil { reload.changes.added.append(item.place) }
+      successors[item.place] = item.definition
+      if entry.isStopped { revive(entry, reload.records.removeValue(forKey: item.place)) }
+    } else if change(entry, item.definition, item.terms) {
+      reload.changes.changed.append(item.place)
+    }
+  }
+
+  /// - Returns: whether anything is different.
+  private func change(_ entry: Entry, _ definition: CredentialDefinition, _ terms: LeaseTerms) -> Bool {
     let old = entry.definition
     entry.definition = definition
     if old.settings.maxPerMinute != definition.settings.maxPerMinute
@@ -116,18 +239,21 @@ extension CredentialManager {
     if terms.isSame(as: entry.machine.latestTerms), Self.isSame(definition.material, old.material),
       definition.settings.transport == old.settings.transport
     {
-      return
+      return old.settings != definition.settings
     }
     feed(.termsChanged(terms), to: entry)
+    return true
   }
 
-  private func remove(_ entry: Entry) {
-    successors[entry.index] = nil
-    if entry.isRemoved { return }
+  /// - Returns: whether it was there.
+  private func remove(_ entry: Entry) -> Bool {
+    let wasComingBack = successors.removeValue(forKey: entry.index) != nil
+    if entry.isRemoved { return wasComingBack }
     entry.isRemoved = true
     removedCount += 1
     entry.host.remove(entry.definition.settings.maxPerMinute)
     feed(.shutdown, to: entry)
+    return true
   }
 
   /// The name of a credential that was removed has come back, and nothing of the old one is in flight any more.

@@ -99,6 +99,7 @@ def signals():
     pid = show("MainPID")
     good("systemctl reload succeeds", "systemctl", "reload", "gateway")
     checks.equal((show("MainPID"), served()), (pid, 200), "it is the same process, and serves")
+    reloads(pid)
 
     log = pathlib.Path("/var/log/gateway/access.log")
     wait_for(lambda: log.exists() and log.stat().st_size > 0)
@@ -108,6 +109,37 @@ def signals():
     wait_for(lambda: "/api/after" in log.read_text())
     checks.that("/api/after" in log.read_text() and "/api/x" in pathlib.Path(f"{log}.1").read_text(),
                 "and the gateway writes into the new file", run("ls", "-la", "/var/log/gateway/").stdout)
+
+
+def reloads(pid):
+    """A file that is taken, one that is wrong, one that the running gateway refuses, one with another admin.token."""
+    good_file = json.loads(CONFIGURATION.read_text())
+
+    def reload(change):
+        file = json.loads(json.dumps(good_file))
+        change(file)
+        configure(file)
+        made = run("systemctl", "reload", "gateway")
+        return made.returncode, (show("ActiveState"), show("MainPID"), served()), journal()
+
+    unharmed = ("active", pid, 200)
+    code, state, log = reload(lambda file: file.update(wrokers=2))
+    checks.equal((code != 0, state), (True, unharmed), "a wrong file makes systemctl reload fail, and the service goes on")
+    checks.that('did you mean "workers"?' in log, "the journal says what is wrong with it", log)
+    code, state, log = reload(lambda file: file.update(workers=17))
+    checks.equal((code != 0, state), (True, unharmed), "so does one that the running gateway can't take")
+    checks.that("can't change while the gateway runs" in log, "and the journal says why", log)
+    code, state, log = reload(lambda file: file["routes"].append(dict(file["routes"][0], name="more", match={"path_prefix": "/more/"})))
+    checks.equal((code, state), (0, unharmed), "a good file is taken by the same process")
+    checks.that("routes: added more" in log, "and the journal says what has changed", log)
+    checks.equal(served(path="/more/x"), 200, "the new route is there")
+    for text in ("first", "second"):
+        code, state, log = reload(lambda file: file["admin"].update(token={"value": text}))
+        checks.equal((code, state), (0, unharmed), f"admin.token changes by systemctl reload: the {text} one")
+    made = run("gateway", "status", "--config", str(CONFIGURATION))
+    checks.that(made.returncode == 0 and "service" in made.stdout, "the last one counts", made.stdout + made.stderr)
+    code, state, log = reload(lambda file: None)
+    checks.equal((code, state), (0, unharmed), "and it goes by systemctl reload")
 
 
 def watchdog():

@@ -47,7 +47,7 @@ package enum LoginCommand {
     guard let provider = credential.provider as? any AuthorizationCodeProvider else {
       throw .refused(
         "\(credential.name) can't log in by browser: \(credential.providerID) has no such page; have a new refresh token "
-          + "issued there, put it into the configuration as \"refresh_token\" and restart the gateway")
+          + "issued there, put it into the configuration as \"refresh_token\", then gateway reload")
     }
     switch provider.authorization {
     case .success(let endpoint): return (provider, endpoint)

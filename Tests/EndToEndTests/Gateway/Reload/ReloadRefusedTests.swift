@@ -142,7 +142,8 @@ import TokenKit
     #expect(try await status("POST", []) == 403)
     #expect(try await status("POST", FieldList([("X-Gateway-Admin", "1"), ("Origin", "http://evil.example")])) == 403)
     #expect(try await status("DELETE", FieldList([("X-Gateway-Admin", "1")])) == 405)
-    #expect(try await gateway.adminGet("/api/reload").bodyText == "{\"last\":null}\n")
+    let asked = try await gateway.adminGet("/api/reload").json
+    #expect(asked?["last"] == .null && asked?["file"]?.text == gateway.configurationPath)
     #expect(try await status("POST", FieldList([("X-Gateway-Admin", "1")])) == 200)
   }
 
