@@ -80,6 +80,12 @@ let package = Package(
     library("MisaCukcukProvider", path: "Sources/Providers/MisaCukcuk", ["TokenKit", "CExpat"]),
     library("OAuth2Provider", path: "Sources/Providers/OAuth2", ["TokenKit"]),
 
+    // docs/adding-a-provider.md: a token API that does not exist, and a gateway that knows it.
+    library("ParcelProvider", path: "Examples/Parcel", ["TokenKit"]),
+    .executableTarget(
+      name: "example-gateway", dependencies: ["Gateway", "EventLoop", "ParcelProvider"], path: "Examples/Gateway",
+      swiftSettings: strict),
+
     // Command lines.
     .executableTarget(
       name: "gateway",
@@ -104,14 +110,14 @@ let package = Package(
     tests("HTTPWireTests", ["HTTPWire"]),
     tests("EventLoopTests", ["EventLoop", "GatewayTesting", "CLinux", "COpenSSL"]),
     tests("TokenKitTests", ["TokenKit", "GatewayTesting"]),
-    tests("ProviderTests", ["TokenKit", "GatewayTesting"] + providers),
+    tests("ProviderTests", ["TokenKit", "GatewayTesting", "ParcelProvider"] + providers),
     tests("TokenServiceTests", ["TokenService", "TokenKit", "EventLoop", "GatewayTesting"]),
     tests("TokenSimulationTests", ["TokenSimulation"]),
     tests(
       "GatewayTests", ["Gateway", "GatewayTesting"] + providers,
       exclude: ["Schema/mutations.py", "Schema/full.json", "Schema/shared-store.json"]),
     tests(
-      "EndToEndTests", ["GatewayTesting", "EventLoop", "TokenKit", "gateway", "gateway-sandbox"],
+      "EndToEndTests", ["GatewayTesting", "EventLoop", "TokenKit", "gateway", "gateway-sandbox", "example-gateway"],
       exclude: [
         "TokenServer", "TLSOrigin", "Counting", "Varnishtest", "HTTPRules/h11_origin.py", "HTTPRules/raw_origin.py",
         "Gateway/Uploads/judging_origin.py",

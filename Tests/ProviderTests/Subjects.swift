@@ -16,6 +16,7 @@ enum Subjects {
     oauth2(
       "client_credentials", #""grant": "client_credentials", "client_secret": {"value": "s3cr3t-of-client"}"#,
       usesRefreshToken: false),
+    parcel,
   ]
 
   static func vinid(encoding: String) -> ProviderUnderTest {
