@@ -3,7 +3,7 @@ internal import CLinux
 internal import Glibc
 
 /// What stays the same as long as nobody replaces or edits a file.
-struct FileIdentity: Sendable, Equatable {
+package struct FileIdentity: Sendable, Equatable {
   private var device: UInt
   private var inode: UInt
   private var size: Int
@@ -11,7 +11,7 @@ struct FileIdentity: Sendable, Equatable {
   private var nanoseconds: Int
 
   /// nil when there is no such file.
-  init?(path: String) {
+  package init?(path: String) {
     var info = stat()
     guard unsafe stat(path, &info) == 0 else { return nil }
     device = UInt(info.st_dev)

@@ -40,6 +40,9 @@ final class CurlMulti {
 
   deinit { close() }
 
+  /// Whether no transfer is going on.
+  var isIdle: Bool { active.isEmpty }
+
   /// Starts a transfer. `completion` is called once, later than this call.
   func add(_ attempt: CurlAttempt, completion: @escaping Completion) throws(GrantTransportFailure) {
     let code = unsafe curl_multi_add_handle(multi, attempt.easy)

@@ -11,7 +11,9 @@ package final class CurlTransport: GrantTransport {
   private let lookUp: NameLookup
   /// One for each CA file: a multi handle keeps one set of parsed authorities, and transfers with different authorities
   /// must not share TLS sessions or connections.
-  private var multis: [String?: CurlMulti] = [:]
+  private var multis: [String?: Authorities] = [:]
+  /// Of files that were replaced, until their transfers are over.
+  private var replaced: [CurlMulti] = []
   private var waiting: [UInt64: Waiting] = [:]
   private var nextID: UInt64 = 0
   private var isClosed = false
@@ -44,8 +46,9 @@ package final class CurlTransport: GrantTransport {
   package func close() {
     if isClosed { return }
     isClosed = true
-    for multi in multis.values { multi.close() }
+    for multi in multis.values.map(\.multi) + replaced { multi.close() }
     multis = [:]
+    replaced = []
     for id in waiting.keys.sorted() { finishWaiting(id)?.completion(.failure(Self.cancelled)) }
   }
 
@@ -117,13 +120,38 @@ package final class CurlTransport: GrantTransport {
   private func start(
     _ call: GrantCall, resolveEntry: String?, deadline: Int64, _ completion: @escaping CurlMulti.Completion
   ) throws(GrantTransportFailure) {
-    guard let multi = multis[call.caFile] ?? CurlMulti(loop) else {
-      throw GrantTransportFailure(code: "out_of_memory", mayHaveBeenSent: false)
-    }
-    multis[call.caFile] = multi
+    let multi = try multi(trusting: call.caFile)
     let left = Duration.nanoseconds(max(0, deadline - Process.bootClockNanoseconds()))
     try multi.add(CurlAttempt(call, resolveEntry: resolveEntry, timeLeft: left), completion: completion)
   }
+
+  /// What transfers share that trust one file.
+  private struct Authorities {
+    let multi: CurlMulti
+    /// The file as it was when its multi handle was made; nil: the system's, or there was none.
+    let file: FileIdentity?
+  }
+
+  /// libcurl keeps what it has parsed, by path and for an hour: a file that was replaced gets another multi handle.
+  private func multi(trusting caFile: String?) throws(GrantTransportFailure) -> CurlMulti {
+    replaced.removeAll(where: \.isIdle)
+    let file = caFile.flatMap { FileIdentity(path: $0) }
+    if let known = multis[caFile] {
+      // While there is no file the one that was read counts.
+      if file == nil || file == known.file { return known.multi }
+      multis[caFile] = nil
+      if !known.multi.isIdle { replaced.append(known.multi) }
+    }
+    guard let multi = CurlMulti(loop) else {
+      throw GrantTransportFailure(code: "out_of_memory", mayHaveBeenSent: false)
+    }
+    // Reloads may have brought one after the other.
+    if multis.count >= Self.keptAuthorities { multis = multis.filter { !$0.value.multi.isIdle } }
+    multis[caFile] = Authorities(multi: multi, file: file)
+    return multi
+  }
+
+  private static let keptAuthorities = 64
 
   /// Never from within `send`: the caller may not be ready for its answer yet.
   private func answerLater(

@@ -1,4 +1,6 @@
 // Token calls over TLS: who is trusted, and that nothing leaves before that is known.
+import FoundationEssentials
+import Glibc
 import Testing
 import TokenKit
 
@@ -52,6 +54,32 @@ struct CurlTLSTests {
     #expect(try harness.failure(request) == unsent("tls_verify"))
     let stranger = try TestAuthority()
     #expect(try harness.failure(request, GrantTransportOptions(caFile: stranger.file)) == unsent("tls_verify"))
+  }
+
+  @Test(
+    "A file of authorities that is replaced counts from the next call on, for kept connections too",
+    arguments: [true, false])
+  func replacedAuthorities(spends: Bool) throws {
+    let server = try TLSServer(harness.loop, authority, answering: ScriptedServer.ok("{}"))
+    let request = CurlHarness.request("https://token.test:\(server.port)/", spends: spends)
+    let stranger = try TestAuthority()
+    let file = authority.directory.file("trusted.pem")
+    func trust(_ other: TestAuthority) throws {
+      try FileManager.default.copyItem(atPath: other.file, toPath: file + ".new")
+      try #require(unsafe rename(file + ".new", file) == 0)
+    }
+    let options = GrantTransportOptions(caFile: file)
+    try trust(stranger)
+    #expect(try harness.failure(request, options) == unsent("tls_verify"))
+    try trust(authority)
+    for _ in 0..<2 { #expect(try harness.response(request, options).status == 200) }
+    try trust(stranger)
+    #expect(try harness.failure(request, options) == unsent("tls_verify"))
+    // A moment without a file is no reason to fail.
+    try trust(authority)
+    #expect(try harness.response(request, options).status == 200)
+    try FileManager.default.removeItem(atPath: file)
+    #expect(try harness.response(request, options).status == 200)
   }
 
   @Test("A connection that was kept by a call with another authority is not used")

@@ -131,6 +131,43 @@ import TokenKit
     _ = try await load.end()
   }
 
+  /// The path of `ca_file` stays, what is in the file is another authority.
+  @Test func aReplacedFileOfAuthoritiesCounts() async throws {
+    let origin = try await TLSOrigin.start(script: "tls_origin.py")
+    let stranger = try await TLSOrigin.start(script: "tls_origin.py")
+    let gateway = try GatewayUnderTest()
+    let file = gateway.directory.path("trusted.pem")
+    func trust(_ other: TLSOrigin) throws {
+      let text = try #require(TemporaryDirectory.read(other.upstream["ca_file"]?.stringValue ?? ""))
+      try gateway.directory.write("trusted.pem", text, mode: 0o644)
+    }
+    var upstream = origin.upstream
+    upstream["ca_file"] = .string(file)
+    var configuration = GatewayConfiguration.empty
+    configuration.routes = [Relay.plainRoute(to: gateway.address)]
+    configuration.routes[0]["upstream"] = upstream
+    try trust(stranger)
+    try gateway.write(configuration)
+    try await gateway.start()
+    for good in [false, true, false, true] {
+      try trust(good ? origin : stranger)
+      let answer = try await gateway.askReload()
+      #expect(answer.status == 200, "\(answer.bodyText)")
+      let load = try await LoadRun(
+        to: gateway.address, callers: 4, .requestsPerCaller(5), OutgoingRequest("/length")
+      ).run()
+      // Connections of before are not used any more.
+      #expect(load.isAll(good ? 200 : 502), "\(load.failures)")
+    }
+    let same = try await gateway.askReload().json?["changes"]?["routes"]?["changed"]?["count"]?.int
+    #expect(same == 0)
+    try trust(stranger)
+    let changed = try await gateway.askReload().json?["changes"]?["routes"]?["changed"]
+    #expect(
+      changed?["count"]?.int == 1 && changed?["names"]?.elements?.first?.text == "all", "\(String(describing: changed))"
+    )
+  }
+
   /// An address more, the same name at another address, and an address less.
   @Test func listenersComeMoveAndGo() async throws {
     var rig = try await Rig.start()
