@@ -15,6 +15,7 @@ final class ControlPlane {
   /// The one in force, without its credentials once the manager has them.
   var configuration: GatewayConfiguration
   var places: PlanPlaces
+  var ledger: PlaceLedger
   /// Of upstream servers that speak TLS, by place.
   var authorities: [Int: TLSClientContext]
   let limits: ProcessLimits
@@ -61,6 +62,7 @@ final class ControlPlane {
     self.loop = loop
     configuration = shared.inputs.configuration
     places = shared.inputs.places
+    ledger = PlaceLedger(places, workers: shared.mailboxes.count)
     authorities = shared.inputs.authorities
     limits = shared.limits
     forwarding = shared.forwarding
@@ -208,6 +210,7 @@ final class ControlPlane {
       if listeningWorkers == 0 { listening.closeAll() }
     case .released(let socket): listening.released(socket)
     case .plansPrepared(let result): reloads?.prepared(result)
+    case .planReleased(let generation): ledger.released(generation)
     case .failed(let reason): fail(reason)
     case .accessLogDropped(let lines, let reason): accessLog.note(dropped: lines, reason)
     case .counters(let part): metrics.receive(part)

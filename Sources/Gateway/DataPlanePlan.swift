@@ -25,10 +25,15 @@ struct PlanInputs: Sendable {
   fileprivate let upstreams: [Upstream]
 
   /// Blocking, while files of authorities are read.
-  /// - Parameter known: where things stand so far.
-  init(_ configuration: GatewayConfiguration, places known: PlanPlaces = PlanPlaces()) throws(Failure) {
+  /// - Parameters:
+  ///   - known: where things stand so far.
+  ///   - free: places that may get other names.
+  init(
+    _ configuration: GatewayConfiguration, places known: PlanPlaces = PlanPlaces(),
+    free: PlanPlaces.Chosen = PlanPlaces.Chosen()
+  ) throws(Failure) {
     var places = known
-    places.take(configuration)
+    places.take(configuration, free: free)
     var upstreams: [Upstream] = []
     var seen: Set<Int> = []
     for (index, route) in configuration.routes.enumerated() {
@@ -80,14 +85,17 @@ struct DataPlanePlan: Sendable {
   let hasCredential: [Bool]
   /// Those that its routes use.
   let credentials: Set<Int>
+  private let tenure: PlanTenure?
 
-  init(_ inputs: PlanInputs) {
+  /// - Parameter tenure: lasts as long as anything of it is in use.
+  init(_ inputs: PlanInputs, tenure: PlanTenure? = nil) {
     let configuration = inputs.configuration
+    self.tenure = tenure
     let places = inputs.places
     self.places = places
     upstreams = inputs.upstreams.map { Self.upstream($0, configuration) }
     let list = configuration.credentials
-    plans = configuration.routes.indices.map { Self.plan($0, configuration, list, places) }
+    plans = configuration.routes.indices.map { Self.plan($0, configuration, list, places, tenure) }
     credentials = Set(plans.compactMap(\.credential))
     var hasCredential = [Bool](repeating: false, count: places.credentials.count)
     for place in places.ofCredentials { hasCredential[place] = true }
@@ -123,7 +131,8 @@ struct DataPlanePlan: Sendable {
   }
 
   private static func plan(
-    _ index: Int, _ configuration: GatewayConfiguration, _ credentials: [CredentialConfiguration], _ places: PlanPlaces
+    _ index: Int, _ configuration: GatewayConfiguration, _ credentials: [CredentialConfiguration],
+    _ places: PlanPlaces, _ tenure: PlanTenure?
   ) -> RoutePlan {
     let route = configuration.routes[index]
     let credential = route.credential.map { credentials[$0] }
@@ -138,7 +147,8 @@ struct DataPlanePlan: Sendable {
       rejections: credential?.rejectionStatuses ?? [],
       requestBody: UInt64(route.limits.requestBody), replayBody: route.limits.replayBody,
       connectTimeout: route.timeouts.connect.nanoseconds, responseHeadTimeout: route.timeouts.responseHead.nanoseconds,
-      streamIdleTimeout: route.timeouts.streamIdle.nanoseconds, parkTimeout: route.timeouts.park.nanoseconds)
+      streamIdleTimeout: route.timeouts.streamIdle.nanoseconds, parkTimeout: route.timeouts.park.nanoseconds,
+      tenure: tenure)
   }
 
   private static func listener(

@@ -37,7 +37,7 @@ package enum GatewayServer {
     let shared = try ProcessShared(configuration, logger, logSettings, environment, descriptors: descriptors)
     let adminSocket = shared.adminSocket
     // Before the credentials are forgotten, which only the manager keeps.
-    let plans = shared.mailboxes.map { _ in DataPlanePlan(shared.inputs) }
+    var plans = shared.mailboxes.map { _ in DataPlanePlan(shared.inputs, tenure: PlanTenure(0, shared.control)) }
     let connections = ProcessLimits.connectionLimit(configuration, shared.inputs.places, descriptors)
     if connections < configuration.limits.connections {
       logger.warning(
@@ -57,6 +57,8 @@ package enum GatewayServer {
       do {
         plane.watchNames(plans.first?.upstreams ?? [])
         for context in shared.contexts(plans) { threads.append(try start(context)) }
+        // The loops have theirs.
+        plans = []
         for socket in shared.listening.sockets {
           let address = (try? Socket.localAddress(socket.fd)) ?? socket.address
           let name = shared.inputs.places.listeners[socket.place]

@@ -61,9 +61,10 @@ struct ProcessShared {
     return mailboxes.indices.map { index in
       WorkerContext(
         index: index,
-        settings: LoopSettings(
-          plan: plans[index], forwarding: Forwarding(copying: forwarding), leases: leases,
-          log: inputs.configuration.log, accessLog: accessLog, listening: listening.sockets),
+        settings: FirstSettings(
+          LoopSettings(
+            plan: plans[index], forwarding: Forwarding(copying: forwarding), leases: leases,
+            log: inputs.configuration.log, accessLog: accessLog, listening: listening.sockets)),
         connections: limits.connections, replayMemory: limits.replayMemory, loads: loads, mailboxes: mailboxes,
         control: control)
     }

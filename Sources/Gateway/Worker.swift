@@ -53,6 +53,8 @@ enum ControlMessage: Sendable {
   case turned(ticket: UInt64)
   /// A configuration file was read for a reload, and everything was made ready that takes time.
   case plansPrepared(Result<PreparedPlans, InvalidConfiguration>)
+  /// A loop has nothing of a configuration any more.
+  case planReleased(generation: Int)
 }
 
 /// How many connections a loop has, for those that hand out new ones. Touched when one opens or closes.
@@ -63,8 +65,7 @@ final class WorkerLoad: Sendable {
 /// What every data loop needs from outside; immutable.
 struct WorkerContext: Sendable {
   let index: Int
-  /// At the start.
-  let settings: LoopSettings
+  let settings: FirstSettings
   /// Downstream connections.
   let connections: ProcessLimit
   let replayMemory: ReplayMemory
@@ -105,6 +106,7 @@ final class Worker {
   /// By the socket's number.
   var listeners: [Int: Listener] = [:]
   var socketPlaces: [Int: Int] = [:]
+  private var firstSockets: [ListeningSocket]
   /// Pools in whose place there is another one, until their last request is over.
   var replacedPools: [UpstreamPool] = []
   // What was counted by those that are gone.
@@ -123,8 +125,9 @@ final class Worker {
 
   init(_ context: WorkerContext) throws {
     self.context = context
-    let settings = context.settings
+    guard let settings = context.settings.take() else { throw StartFailure("a data loop was started twice") }
     plan = settings.plan
+    firstSockets = settings.listening
     counters = LoopCounters(CounterLayout(settings.plan.places))
     forwarding = settings.forwarding
     let loop = try EventLoop()
@@ -156,7 +159,8 @@ final class Worker {
 
   /// Turns until the drain is over.
   func run() throws(SystemError) {
-    takeListeners(context.settings.listening)
+    takeListeners(firstSockets)
+    firstSockets = []
     try loop.run()
   }
 

@@ -64,8 +64,10 @@ final class LeaseCache: Runnable {
   /// - Parameters:
   ///   - routed: the credentials that routes use; places are never taken away.
   ///   - isThere: by place, whether the configuration has the credential.
-  func follow(_ routed: Set<Int>, _ isThere: [Bool], _ shared: SharedLeaseState) {
+  ///   - anew: places that belong to other credentials now. No request goes by the old ones any more.
+  func follow(_ routed: Set<Int>, _ isThere: [Bool], _ shared: SharedLeaseState, anew: [Int]) {
     self.shared = shared
+    for place in anew where place < slots.count { slots[place] = Slot() }
     while slots.count <= routed.max() ?? -1 { slots.append(Slot()) }
     for index in slots.indices { slots[index].isRemoved = index >= isThere.count || !isThere[index] }
   }

@@ -34,10 +34,12 @@ final class SharedLeaseState: Sendable {
 
   /// The same with other limits, and with places for credentials that routes did not use before. Who has the old one
   /// shares everything with it.
-  func with(credentials: Int, routed: Set<Int>, parked: Int) -> SharedLeaseState {
+  /// - Parameter anew: places of which nothing is known any more.
+  func with(credentials: Int, routed: Set<Int>, anew: [Int] = [], parked: Int) -> SharedLeaseState {
     total.set(parked)
     let share = max(1, parked / 4)
     var entries = entries + [Entry](repeating: Self.none, count: max(0, credentials - self.entries.count))
+    for place in anew { entries[place] = Self.none }
     for index in entries.indices {
       if entries[index] !== Self.none {
         entries[index].parked.set(share)

@@ -28,13 +28,17 @@ final class RoutePlan: Sendable {
   let responseHeadTimeout: Int64
   let streamIdleTimeout: Int64
   let parkTimeout: Int64
+  /// Lets the control loop know when nothing of its configuration is left.
+  private let tenure: PlanTenure?
 
   init(
     index: UInt32, name: String, credential: Int?, credentialName: String, upstreams: [Int], basePath: [UInt8],
     preservesHost: Bool, ownedNames: [[UInt8]], tokensDieAtRotation: Bool, rejections: [UInt16],
     requestBody: UInt64,
-    replayBody: Int, connectTimeout: Int64, responseHeadTimeout: Int64, streamIdleTimeout: Int64, parkTimeout: Int64
+    replayBody: Int, connectTimeout: Int64, responseHeadTimeout: Int64, streamIdleTimeout: Int64, parkTimeout: Int64,
+    tenure: PlanTenure? = nil
   ) {
+    self.tenure = tenure
     self.index = index
     self.name = name
     self.credential = credential

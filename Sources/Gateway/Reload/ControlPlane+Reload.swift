@@ -52,6 +52,11 @@ extension ControlPlane {
     _ plans: PreparedPlans, _ sockets: ListenerSet.Prepared, _ accessLogFile: AccessLogFile?,
     _ credentials: PreparedCredentials, _ completion: @escaping (ConfigurationChanges) -> Void
   ) {
+    ledger.take(plans.inputs.places, generation: plans.generation)
+    for place in plans.inputs.places.reused.credentials {
+      metrics.credentials.forget(places.credentials[place])
+      refreshes.forget(places.credentials[place])
+    }
     let before = ConfigurationChanges.Side(configuration: configuration, places: places, authorities: authorities)
     let old = configuration
     let new = plans.loaded.configuration
@@ -59,7 +64,8 @@ extension ControlPlane {
     places = plans.inputs.places
     authorities = plans.inputs.authorities
     let routed = plans.plans.first?.credentials ?? []
-    leases = leases.with(credentials: places.credentials.count, routed: routed, parked: new.limits.parked)
+    leases = leases.with(
+      credentials: places.credentials.count, routed: routed, anew: places.reused.credentials, parked: new.limits.parked)
     publisher.follow(routed: routed)
     limits.follow(new, places)
     logSettings.set(new.log)

@@ -1,5 +1,6 @@
 // What a data loop goes by: at its start, and anew after every reload.
 internal import EventLoop
+internal import Synchronization
 internal import TokenKit
 internal import TokenService
 
@@ -25,8 +26,22 @@ struct ListeningSocket: Sendable {
   var place: Int
 }
 
+/// What a data loop starts with, which it takes: nothing of it may outlive the first reload.
+final class FirstSettings: Sendable {
+  private let settings: Mutex<LoopSettings?>
+  init(_ settings: LoopSettings) { self.settings = Mutex(settings) }
+
+  func take() -> LoopSettings? {
+    settings.withLock { settings in
+      defer { settings = nil }
+      return settings
+    }
+  }
+}
+
 /// What goes on while a configuration is made ready for the loops. Nothing of it is in force.
 struct PreparedPlans: Sendable {
+  let generation: Int
   let loaded: LoadedConfiguration
   let inputs: PlanInputs
   /// One for each data loop.
@@ -39,16 +54,17 @@ struct PreparedPlans: Sendable {
   ///   - places: where things stand so far.
   ///   - known: of the process.
   ///   - checker: the credential manager's.
+  ///   - generation: its number.
   static func make(
-    _ loaded: LoadedConfiguration, places: PlanPlaces, forwarding known: Forwarding, workers: Int,
-    checker: CredentialChecker
+    _ loaded: LoadedConfiguration, places: PlanPlaces, free: PlanPlaces.Chosen, forwarding known: Forwarding,
+    workers: Int, checker: CredentialChecker, generation: Int, control: Mailbox<ControlMessage>
   ) -> Result<PreparedPlans, InvalidConfiguration> {
     var loaded = loaded
     if !loaded.configuration.isWorkerCountWritten { loaded.configuration.workers = workers }
     let configuration = loaded.configuration
     let inputs: PlanInputs
     do throws(PlanInputs.Failure) {
-      inputs = try PlanInputs(configuration, places: places)
+      inputs = try PlanInputs(configuration, places: places, free: free)
     } catch {
       let path = "routes[\(error.route)].upstream.ca_file"
       return .failure(InvalidConfiguration(problems: [loaded.problem(path, "can't be used: \(error)")]))
@@ -61,12 +77,12 @@ struct PreparedPlans: Sendable {
     }
     let forwarding = Forwarding(
       known, sendsVia: configuration.via, trustedProxies: configuration.trustedProxies)
-    let plans = (0..<workers).map { _ in DataPlanePlan(inputs) }
+    let plans = (0..<workers).map { _ in DataPlanePlan(inputs, tenure: PlanTenure(generation, control)) }
     // Those that were checked are all that is needed of them; there may be very many, which take their time to go.
     configuration.forgetCredentials()
     return .success(
       PreparedPlans(
-        loaded: loaded, inputs: inputs, plans: plans,
+        generation: generation, loaded: loaded, inputs: inputs, plans: plans,
         forwarding: (0..<workers).map { _ in Forwarding(copying: forwarding) }, credentials: credentials))
   }
 

@@ -1,5 +1,5 @@
-// The numbers of routes, credentials, listeners and upstream servers. They stay the same for the life of the process:
-// requests in flight, leases, counters and shared state go by them, whatever a reload takes away or adds.
+// The numbers of routes, credentials, listeners and upstream servers: requests in flight, leases, counters and shared
+// state go by them, whatever a reload takes away or adds. One gets another name only when nothing goes by it any more.
 internal import EventLoop
 
 /// What connections must have in common to be shared by routes.
@@ -38,6 +38,14 @@ struct PlanPlaces: Sendable {
     var credential: String
   }
 
+  /// Some places of each kind.
+  struct Chosen: Sendable, Equatable {
+    var routes: [Int] = []
+    var credentials: [Int] = []
+    var upstreams: [Int] = []
+    var isEmpty: Bool { routes.isEmpty && credentials.isEmpty && upstreams.isEmpty }
+  }
+
   private(set) var routes: [Route] = []
   private(set) var credentials: [String] = []
   /// Up to where credentials have been used by routes.
@@ -58,34 +66,51 @@ struct PlanPlaces: Sendable {
   private var listenerPlaces: [String: Int] = [:]
   private var upstreamPlaces: [UpstreamKey: Int] = [:]
 
+  /// Those that have other names than in the configuration before.
+  private(set) var reused = Chosen()
+  /// How often there were any.
+  private(set) var version = 0
+
   init() {}
 
   init(_ configuration: GatewayConfiguration) { take(configuration) }
 
-  /// What is known keeps its place, also when it was away for a while; what is new comes behind all that ever was.
-  mutating func take(_ configuration: GatewayConfiguration) {
+  /// What is known keeps its place, also when it was away for a while; what is new takes a free place, or one behind all
+  /// that there are.
+  /// - Parameter free: places that nothing goes by.
+  mutating func take(_ configuration: GatewayConfiguration, free: Chosen = Chosen()) {
+    reused = Chosen()
     // The list is behind a lock.
     let list = configuration.credentials
     var credentialPlaces = [String: Int](minimumCapacity: max(list.count, credentials.count))
     for (place, name) in credentials.enumerated() { credentialPlaces[name] = place }
     let known = credentials.count
-    ofCredentials = list.map { Self.place(of: $0.name, &credentials, &credentialPlaces) }
-    if credentials.count > known {
+    var rest = free.credentials
+    ofCredentials = Self.places(of: list.map(\.name), &credentials, &credentialPlaces, &rest, &reused.credentials)
+    if credentials.count > known || !reused.credentials.isEmpty {
       sortedCredentials = credentials.indices.map { Int32($0) }.sorted { credentials[Int($0)] < credentials[Int($1)] }
     }
     for case let index? in configuration.routes.map(\.credential) {
       routedCredentials = max(routedCredentials, ofCredentials[index] + 1)
     }
-    ofListeners = configuration.listeners.map { Self.place(of: $0.name, &listeners, &listenerPlaces) }
-    ofRoutes = configuration.routes.map { route in
-      let credential = route.credential.map { list[$0].name } ?? ""
-      return Self.place(of: Route(name: route.name, credential: credential), &routes, &routePlaces)
+    var (noneFree, noneReused) = ([Int](), [Int]())
+    ofListeners = Self.places(
+      of: configuration.listeners.map(\.name), &listeners, &listenerPlaces, &noneFree, &noneReused)
+    rest = free.routes
+    let named = configuration.routes.map { route in
+      Route(name: route.name, credential: route.credential.map { list[$0].name } ?? "")
     }
-    ofUpstreams = configuration.routes.map { route in
-      route.upstream.origins.map {
-        Self.place(of: UpstreamKey($0, route, configuration), &upstreams, &upstreamPlaces)
-      }
+    ofRoutes = Self.places(of: named, &routes, &routePlaces, &rest, &reused.routes)
+    rest = free.upstreams
+    let keys = configuration.routes.map { route in
+      route.upstream.origins.map { UpstreamKey($0, route, configuration) }
     }
+    var flat = Self.places(of: Array(keys.joined()), &upstreams, &upstreamPlaces, &rest, &reused.upstreams)[...]
+    ofUpstreams = keys.map { origins in
+      defer { flat = flat.dropFirst(origins.count) }
+      return Array(flat.prefix(origins.count))
+    }
+    if !reused.isEmpty { version += 1 }
   }
 
   /// Whether it is there or was.
@@ -100,10 +125,27 @@ struct PlanPlaces: Sendable {
     return nil
   }
 
-  private static func place<Key: Hashable>(of key: Key, _ all: inout [Key], _ places: inout [Key: Int]) -> Int {
-    if let known = places[key] { return known }
-    places[key] = all.count
-    all.append(key)
-    return all.count - 1
+  private static func places<Key: Hashable>(
+    of keys: [Key], _ all: inout [Key], _ places: inout [Key: Int], _ free: inout [Int], _ reused: inout [Int]
+  ) -> [Int] {
+    if !free.isEmpty {
+      // A name that comes back has its own place.
+      let names = Set(keys)
+      free.removeAll { names.contains(all[$0]) }
+      free.reverse()
+    }
+    return keys.map { key in
+      if let known = places[key] { return known }
+      if let place = free.popLast() {
+        places[all[place]] = nil
+        all[place] = key
+        places[key] = place
+        reused.append(place)
+        return place
+      }
+      places[key] = all.count
+      all.append(key)
+      return all.count - 1
+    }
   }
 }

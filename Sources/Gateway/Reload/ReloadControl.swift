@@ -34,6 +34,8 @@ final class ReloadControl {
   private unowned let plane: ControlPlane
   let source: ConfigurationSource
   private var running: Running?
+  /// Each reload has a number, also one that is refused; that of the start is 0.
+  private var lastGeneration = 0
   /// Those who asked while one was going on: the file may have changed since it was read, so one more follows for all of
   /// them.
   private var next: (cause: ReloadRecord.Cause, completions: [Completion])?
@@ -72,15 +74,20 @@ final class ReloadControl {
     plane.service?.reloading()
     running = Running(cause: cause, begun: plane.now, completions: completions)
     let (source, places, workers) = (source, plane.places, plane.workers)
+    lastGeneration += 1
+    let generation = lastGeneration
     let (forwarding, control) = (plane.forwarding, plane.control)
-    guard let checker = plane.manager?.checker else { return finish(.refused, [Self.stopping]) }
+    guard let manager = plane.manager else { return finish(.refused, [Self.stopping]) }
+    let checker = manager.checker
+    let free = plane.ledger.free { manager.isOver(credential: $0) }
     do throws(SystemError) {
       let thread = try LoopThread.start(name: "reload") {
         control.send(
           .plansPrepared(
             source.read().flatMap {
               PreparedPlans.make(
-                $0, places: places, forwarding: forwarding, workers: workers, checker: checker)
+                $0, places: places, free: free, forwarding: forwarding, workers: workers, checker: checker,
+                generation: generation, control: control)
             }))
       }
       // Its message is its end. Reading can take as long as it likes, also when the gateway stops.

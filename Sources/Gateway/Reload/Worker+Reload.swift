@@ -7,10 +7,11 @@ extension Worker {
     let old = plan
     plan = settings.plan
     forwarding = settings.forwarding
-    leases.follow(plan.credentials, plan.hasCredential, settings.leases)
+    leases.follow(plan.credentials, plan.hasCredential, settings.leases, anew: plan.places.reused.credentials)
     let layout = CounterLayout(plan.places)
     if layout != counters.layout {
       counters = LoopCounters(layout, after: counters)
+      counters.clear(plan.places.reused)
       report?.restart()
     }
     takeUpstreams()
@@ -32,6 +33,9 @@ extension Worker {
       if upstream.place >= pools.count {
         // Places are given in the order in which they come up here.
         pools.append(UpstreamPool(self, upstream.target, limit: limit))
+      } else if plan.places.reused.upstreams.contains(upstream.place) {
+        replacedPools.append(pools[upstream.place])
+        pools[upstream.place] = UpstreamPool(self, upstream.target, limit: limit)
       } else if pools[upstream.place].target.tls?.context !== upstream.target.tls?.context {
         let old = pools[upstream.place]
         pools[upstream.place] = UpstreamPool(self, upstream.target, limit: limit, after: old)

@@ -319,6 +319,13 @@ package final class CredentialManager {
     entries[credential].isRemoved ? nil : entries[credential].machine.status(at: now)
   }
 
+  /// Whether a reload has taken it away, and nothing of it is in flight or waited for: another one may have its place.
+  package func isOver(credential: Int) -> Bool {
+    let entry = entries[credential]
+    return entry.isRemoved && entry.isStopped && successors[credential] == nil && entry.answers.isEmpty
+      && entry.logins.isEmpty
+  }
+
   /// Starts no grant any more; `completion` is called once those in flight have ended and their pairs are stored (a failed
   /// write is repeated). Leases go on to be answered from memory.
   package func shutdown(completion: @escaping () -> Void) {

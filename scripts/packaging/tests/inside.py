@@ -136,7 +136,8 @@ def reloads(pid):
     for text in ("first", "second"):
         code, state, log = reload(lambda file: file["admin"].update(token={"value": text}))
         checks.equal((code, state), (0, unharmed), f"admin.token changes by systemctl reload: the {text} one")
-    made = run("gateway", "status", "--config", str(CONFIGURATION))
+    passed = os.environ | {"CREDENTIALS_DIRECTORY": "/run/credentials/gateway.service"}
+    made = run("gateway", "status", "--config", str(CONFIGURATION), env=passed)
     checks.that(made.returncode == 0 and "service" in made.stdout, "the last one counts", made.stdout + made.stderr)
     code, state, log = reload(lambda file: None)
     checks.equal((code, state), (0, unharmed), "and it goes by systemctl reload")

@@ -54,6 +54,9 @@ final class RefreshHistory {
     entries[credential, default: Entry()].last = LastRefresh(time: time, outcome: outcome.rawValue, isSuccess: true)
   }
 
+  /// The configuration has not had it for long.
+  func forget(_ credential: String) { entries[credential] = nil }
+
   /// nil for one of which nothing has happened yet.
   func last(of credential: String) -> LastRefresh? { entries[credential]?.last }
 }

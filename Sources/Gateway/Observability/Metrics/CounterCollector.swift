@@ -36,8 +36,14 @@ final class CounterCollector: TimerHandler {
   }
 
   /// There are more rows from now on. Loops that do not know yet answer with less.
-  func follow(_ layout: CounterLayout) {
-    for index in loops.indices { loops[index].cells = self.layout.moved(loops[index].cells, to: layout) }
+  /// - Parameter places: rows that belong to others now.
+  func follow(_ layout: CounterLayout, anew places: PlanPlaces.Chosen = PlanPlaces.Chosen()) {
+    let ranges = layout.ranges(of: places)
+    for index in loops.indices {
+      loops[index].cells = self.layout.moved(loops[index].cells, to: layout)
+      guard loops[index].cells.count == layout.count else { continue }
+      for range in ranges { for cell in range { loops[index].cells[cell] = 0 } }
+    }
     self.layout = layout
   }
 
@@ -63,6 +69,15 @@ final class CounterCollector: TimerHandler {
   /// A part of an answer, also of one that nobody waits for any more.
   func receive(_ part: CounterPart) {
     guard loops[part.worker].asked == part.ticket else { return }
+    if part.layout.version != layout.version {
+      // It did not know yet that rows are others'. By the time of the next question it does.
+      lastTicket += 1
+      loops[part.worker].asked = lastTicket
+      loops[part.worker].coming.removeAll()
+      if !ask(part.worker, lastTicket) { loops[part.worker].asked = nil }
+      if isComplete { finish() }
+      return
+    }
     // A reload under way: it begins anew.
     if part.start == 0 { loops[part.worker].coming.removeAll() }
     guard part.start == loops[part.worker].coming.count else { return }

@@ -52,6 +52,8 @@ struct CounterLayout: Sendable, Equatable {
   let upstreamCount: Int
   /// Histograms and errors are counted for each route.
   let isDetailed: Bool
+  /// Another one with as many rows: some of them belong to others.
+  let version: Int
 
   let routes: Int
   let details: Int
@@ -62,8 +64,11 @@ struct CounterLayout: Sendable, Equatable {
   let count: Int
 
   init(
-    routes routeCount: Int, credentials credentialCount: Int, listeners listenerCount: Int, upstreams upstreamCount: Int
+    routes routeCount: Int, credentials credentialCount: Int, listeners listenerCount: Int,
+    upstreams upstreamCount: Int,
+    version: Int = 0
   ) {
+    self.version = version
     self.routeCount = routeCount
     self.credentialCount = credentialCount
     self.listenerCount = listenerCount
@@ -81,7 +86,23 @@ struct CounterLayout: Sendable, Equatable {
   init(_ places: PlanPlaces) {
     self.init(
       routes: places.routes.count, credentials: places.routedCredentials, listeners: places.listeners.count,
-      upstreams: places.upstreams.count)
+      upstreams: places.upstreams.count, version: places.version)
+  }
+
+  /// The cells of these places.
+  func ranges(of places: PlanPlaces.Chosen) -> [Range<Int>] {
+    var ranges: [Range<Int>] = []
+    for route in places.routes where route < routeCount {
+      ranges.append(start(ofRoute: route)..<start(ofRoute: route + 1))
+      if isDetailed { ranges.append(detailStart(route)..<detailStart(route) + Self.detail) }
+    }
+    for credential in places.credentials where credential < credentialCount {
+      ranges.append(start(ofCredential: credential)..<start(ofCredential: credential + 1))
+    }
+    for upstream in places.upstreams where upstream < upstreamCount {
+      ranges.append(start(ofUpstream: upstream)..<start(ofUpstream: upstream + 1))
+    }
+    return ranges
   }
 
   /// Cells of this layout in the order of a later one, which has at least as many rows of everything.

@@ -40,6 +40,12 @@ final class CredentialCounters {
   /// There are so many from now on. What was counted together once isn't told apart later.
   func follow(credentials: Int) { if credentials > Self.detailedCredentials { isDetailed = false } }
 
+  /// The configuration has not had it for long.
+  func forget(_ credential: String) {
+    counts[credential] = nil
+    successes[credential] = nil
+  }
+
   func note(_ event: CredentialEvent, of credential: String) {
     switch event {
     case .grantSent(let cause, _): causes[cause, default: 0] += 1

@@ -29,6 +29,11 @@ struct LoopCounters {
     cells = other.layout.moved(other.cells, to: layout)
   }
 
+  /// These rows are others' from now on.
+  mutating func clear(_ places: PlanPlaces.Chosen) {
+    for range in layout.ranges(of: places) { for index in range { cells[index] = 0 } }
+  }
+
   /// Requests that became exchanges.
   private(set) var begun: UInt64 = 0
 

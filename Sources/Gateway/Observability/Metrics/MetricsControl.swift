@@ -29,7 +29,7 @@ final class MetricsControl {
     names = MetricNames(places)
     self.leases = leases
     credentials.follow(credentials: places.ofCredentials.count)
-    collector.follow(CounterLayout(places))
+    collector.follow(CounterLayout(places), anew: places.reused)
   }
 
   /// A part of a data loop's answer.

@@ -70,4 +70,66 @@ import TokenKit
     #expect(sandbox.counters(.oauth2).granted == 1)
     #expect(sandbox.counters(.vinid).spentTokenSeen == 0 && sandbox.counters(.oauth2).spentTokenSeen == 0)
   }
+
+  /// Each file has a route, a credential and an upstream's settings that no file before it had. Each request has the
+  /// token of its own route's credential, whose place others may have had before.
+  @Test func everNewNamesTakeNoMoreMemory() async throws {
+    let tokens = try ScriptedServer(recording: .counts) { request in
+      let client = request.bodyText.split(separator: "&").first { $0.hasPrefix("client_id=") }?.dropFirst(10) ?? ""
+      return .answer(
+        .json(["access_token": .string("of-\(client)"), "token_type": "bearer", "expires_in": 3600]))
+    }
+    let origin = try ScriptedServer(recording: .counts) { request in
+      let answer = Answer.text(request.fields["Authorization"] ?? "none")
+      return request.target.hasSuffix("/slow") ? .after(.seconds(1)) { .answer(answer) } : .answer(answer)
+    }
+    func file(_ number: Int) -> GatewayConfiguration {
+      var configuration = GatewayConfiguration.empty
+      configuration.credentials["credential-\(number)"] = [
+        "provider": "oauth2", "grant": "client_credentials", "token_url": .string("\(tokens.url)/token"),
+        "client_id": .string("client-\(number)"), "client_auth": "post", "client_secret": ["value": "made-up-secret"],
+      ]
+      configuration.routes = [
+        Relay.plainRoute(to: origin.address),
+        GatewayConfiguration.route(
+          "route-\(number)", prefix: "/\(number)/", to: origin.address, credential: "credential-\(number)",
+          more: [("timeouts", ["upstream_idle": .string("\(20_000 + number)ms")])]),
+      ]
+      return configuration
+    }
+    let gateway = try GatewayUnderTest(program: ReleaseBuild.isThere ? ReleaseBuild.path : nil)
+    try gateway.write(file(0))
+    try await gateway.start()
+    let process = try gateway.process
+    let load = try UnderLoad(gateway, callers: 2, pause: .milliseconds(10))
+    let count = ReleaseBuild.isThere ? Self.reloads : 400
+    var memory: [Int] = []
+    var slow: [Task<(Int, String), any Error>] = []
+    for number in 1...count {
+      try await gateway.reload(file(number))
+      #expect(try await gateway.request("GET", "/\(number)/x").bodyText == "Bearer of-client-\(number)")
+      // It goes on while its route, and its credential, are no more.
+      if number % 7 == 0 {
+        slow.append(Task { (number, try await gateway.request("GET", "/\(number)/slow").bodyText) })
+        try await Task.sleep(for: .milliseconds(5))
+      }
+      if number % 4 == 0 { memory.append(process.residentBytes >> 10) }
+    }
+    for task in slow {
+      let (number, text) = try await task.value
+      // One that came after the next reload found the route that is there without one.
+      #expect(text == "Bearer of-client-\(number)" || text == "none")
+    }
+    _ = try await load.end()
+    let quarter = memory.count / 4
+    let kilobytes = (0..<4).map { memory[$0 * quarter..<($0 + 1) * quarter].sorted()[quarter / 2] }
+    print("\(count) reloads with ever new names: KiB \(kilobytes)")
+    #expect(kilobytes[3] <= kilobytes[1] + kilobytes[1] / 20 + 512, "KiB: \(kilobytes)")
+    let page = try await gateway.adminGet("/metrics").bodyText
+    #expect(
+      page.contains(
+        "gateway_requests_total{route=\"route-\(count)\",credential=\"credential-\(count)\",status=\"2xx\"}"))
+    #expect(!page.contains("route-1\""))
+    #expect(tokens.record.completed == count)
+  }
 }
