@@ -9,18 +9,21 @@ struct Reload: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Check the configuration, have the running gateway take it, and say what has changed.",
     discussion: """
-      A wrong file is not sent, and one that the gateway refuses leaves the old configuration in force.
+      A wrong file is not sent, and one that the gateway refuses leaves the old configuration in force. Secrets that the \
+      command can't read, but the gateway can, do no harm.
       Exit code 0: it is in force. 1: it is wrong, or was refused; all problems stand on standard error. 2: the gateway \
       could not be asked.
       """)
 
   @OptionGroup var file: ConfigurationOption
   @Option(
-    help: "The running gateway's process. It gets SIGHUP if it does not know the file's admin.token yet.",
+    help: "The running gateway's process: it gets SIGHUP where admin.token is new to it, or can't be read here.",
     transform: Reload.process) var pid: Int32?
 
   func run() throws {
-    try end(ReloadCommand.run(try file.load(quietly: true), file: file.config, process: pid))
+    let unread = UnreadSecrets()
+    let configuration = try file.load(quietly: true, without: unread)
+    try end(ReloadCommand.run(configuration, without: unread, file: file.config, process: pid))
   }
 
   private static func process(_ text: String) throws -> Int32 {

@@ -20,13 +20,14 @@ struct ConfigurationOption: ParsableArguments {
   var config = "gateway.json"
 
   /// Where `serve` reads the file again. Environment variables are those of the start.
-  func source() -> ConfigurationSource {
+  /// - Parameter unread: for a command that does not need the secrets.
+  func source(_ unread: UnreadSecrets? = nil) -> ConfigurationSource {
     // Secrets are among what is read.
     Process.forbidDumps()
     let path = config
     let environment = ProcessInfo.processInfo.environment
     return ConfigurationSource(file: path) {
-      ConfigurationLoader.load(path: path, registry: Registry.providers, environment: environment)
+      ConfigurationLoader.load(path: path, registry: Registry.providers, environment: environment, unread: unread)
     }
   }
 
@@ -34,10 +35,13 @@ struct ConfigurationOption: ParsableArguments {
   /// - Parameters:
   ///   - quietly: leaves warnings to others.
   ///   - code: of the end when the configuration is wrong.
-  func load(quietly: Bool = false, failingWith code: Int32 = 1) throws -> GatewayConfiguration {
+  ///   - unread: for a command that does not need the secrets.
+  func load(
+    quietly: Bool = false, failingWith code: Int32 = 1, without unread: UnreadSecrets? = nil
+  ) throws -> GatewayConfiguration {
     let problems: [SettingsProblem]
     let loaded: GatewayConfiguration?
-    switch source().read() {
+    switch source(unread).read() {
     case .success(let result): (loaded, problems) = (result.configuration, result.warnings)
     case .failure(let invalid): (loaded, problems) = (nil, invalid.problems)
     }

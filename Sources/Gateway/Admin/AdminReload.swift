@@ -20,6 +20,13 @@ struct AdminReload {
     }
   }
 
+  /// That it is alive; and reloads, for who has asked for one by a signal.
+  func health(_ request: AdminRequest) -> AdminAnswer {
+    let counts = plane.reloads?.counts
+    let reloads = "{\"success\":\(counts?.taken ?? 0),\"refused\":\(counts?.refused ?? 0)}"
+    return AdminAnswer(status: 200, body: "{\"status\":\"ok\",\"reloads\":\(reloads)}\n")
+  }
+
   /// The file that is read, and what became of the last reload: `null` when there was none.
   func last(_ request: AdminRequest) -> AdminAnswer {
     let file = SystemFile.absolute(plane.reloads?.source.file ?? "")

@@ -35,7 +35,7 @@ final class AdminServer {
       AdminRoute(.get, "/", isOpen: true, answer: status.page),
       AdminRoute(.get, "/api/status", status.snapshot),
       AdminRoute(.get, "/api/events", status.events),
-      AdminRoute(.get, "/healthz", isOpen: true) { _ in AdminAnswer(status: 200, body: "{\"status\":\"ok\"}\n") },
+      AdminRoute(.get, "/healthz", isOpen: true, answer: reload.health),
       AdminRoute(.get, "/readyz", isOpen: true) { [unowned plane] _ in CredentialReport.readiness(plane) },
       AdminRoute(.get, "/metrics", AdminMetrics(plane).scrape),
       AdminRoute(.get, "/api/credentials") { [unowned plane] _ in CredentialReport.list(plane) },

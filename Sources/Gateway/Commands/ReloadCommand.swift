@@ -7,20 +7,24 @@ internal import TokenService
 package enum ReloadCommand {
   /// Longer than the gateway itself waits with its answer.
   private static let patience = Duration.seconds(70)
-  /// How long a gateway that has got the signal may go on not to know the new token.
-  private static let signalPatience = Duration.seconds(20)
-
   /// - Parameters:
   ///   - configuration: as it is in the file now, which says where the gateway is.
+  ///   - unread: secrets of it that stand for others: the gateway judges them.
   ///   - file: its path as it was given.
-  ///   - process: the gateway's, for a file whose `admin.token` is new to it; nil: that is an error.
-  package static func run(_ configuration: GatewayConfiguration, file: String, process: Int32?) -> CommandResult {
+  ///   - process: the gateway's, for a file whose `admin.token` is new to it or can't be read; nil: that is an error.
+  package static func run(
+    _ configuration: GatewayConfiguration, without unread: UnreadSecrets, file: String, process: Int32?
+  ) -> CommandResult {
     Process.ignoreBrokenPipes()
     do throws(CommandFailure) {
       let client = try AdminClient(configuration)
       do throws(AdminCallFailure) {
+        if unread.paths.contains("admin.token") {
+          if let process { return try bySignal(client, process, file) }
+          throw .failed("admin.token can't be read here: give --pid, or send SIGHUP to the gateway")
+        }
         let known = try client.call("GET", "/api/reload")
-        if known.status == 401, let process { return try bySignal(client, process) }
+        if known.status == 401, let process { return try bySignal(client, process, file) }
         try expectSameFile(client, known, file)
         let reply = try client.call("POST", "/api/reload", body: Secret("{}"), within: patience)
         return try result(client, reply)
@@ -107,24 +111,46 @@ package enum ReloadCommand {
     }
   }
 
-  // MARK: With a token that the gateway does not know yet
+  // MARK: Without a token that the gateway knows
 
-  private static func bySignal(_ client: AdminClient, _ process: Int32) throws(AdminCallFailure) -> CommandResult {
+  private struct Health: Decodable {
+    struct Reloads: Decodable {
+      var success: UInt64
+      var refused: UInt64
+    }
+    var reloads: Reloads
+  }
+
+  private static func counts(_ client: AdminClient) throws(AdminCallFailure) -> Health.Reloads {
+    let reply = try client.call("GET", "/healthz")
+    guard let health = JSONReply.decode(Health.self, from: reply.body[...]) else { throw client.strange }
+    return health.reloads
+  }
+
+  private static func bySignal(
+    _ client: AdminClient, _ process: Int32, _ file: String
+  ) throws(AdminCallFailure) -> CommandResult {
     let clock = SystemClock()
-    let begun = clock.now
+    let begun = clock.now.boot
+    let before = try counts(client)
     guard kill(process, SIGHUP) == 0 else { throw .failed("process \(process) can't be sent SIGHUP: error \(errno)") }
-    while clock.now.boot - begun.boot < signalPatience {
-      let reply = try client.call("GET", "/api/reload")
-      if reply.status != 401, let record = JSONReply.decode(Known.self, from: reply.body[...])?.last,
-        let ended = CredentialViews.time(record.time), ended >= begun.wall
-      {
-        return result(record)
+    var after = before
+    while after.success + after.refused == before.success + before.refused {
+      if clock.now.boot - begun > patience {
+        throw .failed("process \(process) has got SIGHUP, and the gateway at \(client.address) does not reload")
       }
-      usleep(50_000)
+      usleep(20_000)
+      after = try counts(client)
+    }
+    // Whoever has a token that the gateway takes now is told more.
+    let known = try client.call("GET", "/api/reload")
+    if known.status == 200, let last = JSONReply.decode(Known.self, from: known.body[...])?.last { return result(last) }
+    if after.success > before.success {
+      return CommandResult(
+        code: 0, output: "\(Printable.text(file)) is in force; the gateway's log says what has changed\n")
     }
     return CommandFailure.refused(
-      "the gateway at \(client.address) has got SIGHUP and does not take admin.token of this configuration: the file was "
-        + "refused, which its log tells, or process \(process) is another one"
+      "the running gateway refused \(Printable.text(file)), as its log tells, and goes on as before"
     ).result
   }
 }

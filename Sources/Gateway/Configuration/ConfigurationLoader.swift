@@ -20,16 +20,18 @@ package enum ConfigurationLoader {
   private static let largestFile = 512 << 20
 
   /// Reads a file. Relative paths in it count from its own directory. Blocking.
-  /// - Parameter environment: for `{"env": …}`.
+  /// - Parameters:
+  ///   - environment: for `{"env": …}`.
+  ///   - unread: for who does not need the secrets: those that can't be read here; nil: that is an error.
   package static func load(
-    path: String, registry: ProviderRegistry, environment: [String: String]
+    path: String, registry: ProviderRegistry, environment: [String: String], unread: UnreadSecrets? = nil
   ) -> Result<LoadedConfiguration, InvalidConfiguration> {
     do {
       let file = try SystemFile.read(path, limit: largestFile)
       let directory = SystemFile.directory(of: SystemFile.absolute(path))
       return read(
         file.bytes, directory: directory, registry: registry,
-        environment: environment)
+        environment: environment, unread: unread)
     } catch {
       return .failure(InvalidConfiguration(problems: [SettingsProblem(path: "", message: "the file \(error.message)")]))
     }
@@ -37,7 +39,8 @@ package enum ConfigurationLoader {
 
   /// Reads a file's content.
   package static func read(
-    _ text: [UInt8], directory: String, registry: ProviderRegistry, environment: [String: String]
+    _ text: [UInt8], directory: String, registry: ProviderRegistry, environment: [String: String],
+    unread: UnreadSecrets? = nil
   ) -> Result<LoadedConfiguration, InvalidConfiguration> {
     let problems = SettingsProblems()
     let settings = ConfigurationReader.settings(registry)
@@ -57,7 +60,7 @@ package enum ConfigurationLoader {
     }
     let reader = ConfigurationReader(
       directory: directory, registry: registry, environment: environment, problems: problems,
-      settings: settings)
+      settings: settings, unread: unread)
     let configuration = reader.read(members, credentials: document.deferredValues)
     let places = problems.all.isEmpty ? nil : document.places(of: problems.all.map(\.path))
     let all = ProblemReport.sorted(

@@ -10,6 +10,8 @@ struct ConfigurationReader {
   var problems: SettingsProblems
   /// Everything that the file may say.
   var settings: SettingsObject
+  /// For who does not need the secrets.
+  var unread: UnreadSecrets?
 
   private enum Key {
     static let schema = SettingsKey.text(
@@ -46,7 +48,7 @@ struct ConfigurationReader {
 
   /// - Parameter credentials: the values of the members of `credentials`, which are not in `members`.
   func read(_ members: [String: JSONValue], credentials values: JSONDeferredValues) -> GatewayConfiguration {
-    let secrets = SecretResolver(environment: environment, directory: directory)
+    let secrets = SecretResolver(environment: environment, directory: directory, unread: unread)
     let top = SettingsReader(path: "", members: members, problems: problems, secrets: secrets)
     var configuration = GatewayConfiguration()
     configuration.workers = top.read(Key.workers) ?? CPUQuota.cpus()

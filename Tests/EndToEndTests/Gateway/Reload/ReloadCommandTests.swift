@@ -142,6 +142,47 @@ import TokenKit
     try await rig.expectReloads(taken: 1, refused: 0)
   }
 
+  /// What only the service has in its environment.
+  @Test func secretsThatTheCommandCannotReadAreTheGatewaysBusiness() async throws {
+    let sandbox = try Sandbox()
+    let gateway = try GatewayUnderTest()
+    var configuration = GatewayConfiguration.only(.vinid, sandbox.addresses)
+    configuration.credentials["vinid"]?["refresh_token"] = ["env": "SEED"]
+    configuration.more["store"] = [
+      "kind": "sqlite", "path": .string(gateway.storePath), "encryption_key": ["env": "KEY"],
+    ]
+    try gateway.write(configuration)
+    let key = String(repeating: "5a", count: 32)
+    try await gateway.start(environment: ["SEED": "sandbox-vinid-refresh-token", "KEY": key])
+    func reload(_ options: String...) async throws -> Result {
+      try await gateway.command(["reload", "--config", gateway.configurationPath] + options)
+    }
+    configuration.timeouts["idle"] = "60s"
+    try gateway.write(configuration)
+    let taken = try await reload()
+    #expect(taken.exit == .code(0) && taken.output.hasSuffix("  settings: timeouts.idle\n"), "\(taken)")
+    // One that the gateway has not either.
+    configuration.credentials["vinid"]?["client_secret"] = ["credential": "no-such"]
+    try gateway.write(configuration)
+    let refused = try await reload()
+    #expect(refused.exit == .code(1) && refused.errors.contains("credential no-such was not passed"), "\(refused)")
+    // The token of the admin listener itself.
+    configuration.credentials["vinid"]?["client_secret"] = nil
+    configuration.more["admin"] = ["address": .string("\(gateway.admin)"), "token": ["env": "KEY"]]
+    try gateway.write(configuration)
+    let lost = try await reload()
+    #expect(lost.exit == .code(2) && lost.errors.contains("admin.token can't be read here"), "\(lost)")
+    let pid = "\(try gateway.process.pid)"
+    let signalled = try await reload("--pid", pid)
+    #expect(signalled.exit == .code(0) && signalled.output.contains("is in force"), "\(signalled)")
+    configuration.more["workers"] = 5
+    try gateway.write(configuration)
+    let again = try await reload("--pid", pid)
+    #expect(again.exit == .code(1) && again.errors.contains("refused") && again.output.isEmpty, "\(again)")
+    #expect(try await gateway.request("GET", "/vinid/x").status == 200)
+    gateway.expectNoSecretsInOutputs()
+  }
+
   /// The command reads the new token where the gateway still has the old one.
   @Test func anAdminTokenChangesByASignal() async throws {
     let address = SocketAddress.ipv4(0x7f00_0001, port: try FreePort.take())
