@@ -11,6 +11,7 @@ struct CountedGateway {
   let sandbox: Sandbox
   let gateway: GatewayUnderTest
   let counts: Counts
+  let configuration: GatewayConfiguration
 
   static func start(
     to upstream: OrderedJSON, _ options: SandboxOptions = .onFreePorts,
@@ -27,7 +28,7 @@ struct CountedGateway {
     configure(&configuration, sandbox.addresses)
     try gateway.write(configuration)
     try await gateway.start(environment: counts.environment)
-    return CountedGateway(sandbox: sandbox, gateway: gateway, counts: counts)
+    return CountedGateway(sandbox: sandbox, gateway: gateway, counts: counts, configuration: configuration)
   }
 
   private struct Progress {

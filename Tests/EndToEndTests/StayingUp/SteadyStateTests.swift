@@ -64,4 +64,24 @@ struct SteadyStateTests {
     Self.expectNothingWasted(work, requests: requests)
     #expect(Double(work.tlsAllocations) / Double(requests) < 7.1, "\(work)")
   }
+
+  /// Reloads leave nothing behind that a request would pay for; names and places that come and go do not either.
+  @Test func aRequestAfterReloadsTakesNoMemoryEither() async throws {
+    let origin = try Self.origin()
+    let rig = try await CountedGateway.start(to: ["url": .string(origin.url)])
+    for number in 1...50 {
+      var configuration = rig.configuration
+      configuration.routes[0]["name"] = .string("all-\(number)")
+      configuration.routes.append(
+        GatewayConfiguration.route("more-\(number)", prefix: "/more/", to: origin.address, credential: nil))
+      configuration.timeouts["upstream_idle"] = .string("\(20 + number)s")
+      try await rig.gateway.reload(configuration)
+      #expect(try await rig.gateway.request("GET", "/get").status == 200)
+    }
+    let (work, failures) = try await rig.work(for: Self.requests, OutgoingRequest("/get")) {
+      $0.status == 200 && $0.body.count == 90 ? nil : "\($0.status) \($0.body.count)"
+    }
+    #expect(failures.isEmpty, "\(failures)")
+    Self.expectNothingWasted(work)
+  }
 }
