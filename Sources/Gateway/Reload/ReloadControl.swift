@@ -23,6 +23,7 @@ package struct ConfigurationSource: Sendable {
 final class ReloadControl {
   typealias Completion = (ReloadRecord) -> Void
   private static let problemsInLog = 20
+  private static let manyCredentials = 1000
   static let stopping = SettingsProblem(path: "", message: "the gateway is stopping")
 
   private struct Running {
@@ -138,7 +139,18 @@ final class ReloadControl {
     plane.service?.reloaded(
       failure: result == .taken ? nil : ProblemReport.lines(record.problems, file: source.file).first)
     for completion in done.completions { completion(record) }
+    trim()
     goOn()
+  }
+
+  /// Reading a large file takes memory that is free now, and that the C library would keep. It may take its time.
+  private func trim() {
+    guard let count = plane.manager?.configuredCount, count > Self.manyCredentials else { return }
+    do throws(SystemError) {
+      try LoopThread.start(name: "trim") { ProcessMemory.trim() }.detach()
+    } catch {
+      plane.logger.debug("no thread for giving memory back", metadata: ["error": "\(error)"])
+    }
   }
 
   private func log(_ record: ReloadRecord) {

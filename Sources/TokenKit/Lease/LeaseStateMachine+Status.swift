@@ -47,6 +47,9 @@ extension LeaseStateMachine {
   /// The terms that it was given last, in force or not.
   public var latestTerms: LeaseTerms { newTerms ?? terms }
 
+  /// The refresh token in the configuration, by the newest terms.
+  public var latestSeed: Secret? { if let newTerms { newTerms.seed } else { terms.seed } }
+
   /// The lease in use, for the manager's own bookkeeping.
   public var currentLease: Lease? { lease }
 

@@ -142,27 +142,25 @@ extension CredentialManager {
     hosts.follow(parallel: tokenCallsPerHost)
     let known = entries.count
     var isKept = [Bool](repeating: false, count: known)
-    var (moved, others) = ([CheckedCredentials.Item](), [CheckedCredentials.Item]())
-    for item in prepared.items {
-      if item.place >= known {
-        entries.append(makeEntry(item.place, item.definition, item.terms))
+    var moved: [CheckedCredentials.Item] = []
+    for index in prepared.items.indices {
+      let place = prepared.items[index].place
+      if place >= known {
+        let item = prepared.items[index]
+        entries.append(makeEntry(place, item.definition, item.terms))
         deadlines.append()
-        others.append(item)
         continue
       }
-      isKept[item.place] = true
-      let entry = entries[item.place]
-      if !entry.isRemoved, entry.machine.latestTerms.seed != item.terms.seed {
-        moved.append(item)
-      } else {
-        others.append(item)
+      isKept[place] = true
+      let entry = entries[place]
+      if !entry.isRemoved, entry.machine.latestSeed != prepared.items[index].terms.seed {
+        moved.append(prepared.items[index])
       }
     }
     let removed = isKept.indices.filter { !isKept[$0] }
-    // Lists are taken from their ends.
     goOn(
       Reload(
-        removed: removed.reversed(), moved: moved, others: others.reversed(), records: prepared.records, known: known,
+        removed: removed, moved: moved, items: prepared.items, records: prepared.records, known: known,
         completion: completion))
   }
 
@@ -171,7 +169,9 @@ extension CredentialManager {
   private final class Reload {
     var removed: [Int]
     var moved: [CheckedCredentials.Item]
-    var others: [CheckedCredentials.Item]
+    let items: [CheckedCredentials.Item]
+    /// How many of them, from the end, are done.
+    var done = 0
     var records: [Int: StoreRecord]
     /// How many places there were before.
     let known: Int
@@ -179,12 +179,12 @@ extension CredentialManager {
     var changes = CredentialChanges()
 
     init(
-      removed: [Int], moved: [CheckedCredentials.Item], others: [CheckedCredentials.Item],
+      removed: [Int], moved: [CheckedCredentials.Item], items: [CheckedCredentials.Item],
       records: [Int: StoreRecord], known: Int, completion: @escaping (CredentialChanges) -> Void
     ) {
       self.removed = removed
       self.moved = moved
-      self.others = others
+      self.items = items
       self.records = records
       self.known = known
       self.completion = completion
@@ -199,13 +199,17 @@ extension CredentialManager {
       } else if !reload.moved.isEmpty {
         for item in reload.moved { take(item, reload) }
         reload.moved = []
-      } else if let item = reload.others.popLast() {
-        take(item, reload)
+      } else if reload.done < reload.items.count {
+        reload.done += 1
+        take(reload.items[reload.items.count - reload.done], reload)
       } else {
         break
       }
     }
-    if isStopping || (reload.removed.isEmpty && reload.moved.isEmpty && reload.others.isEmpty) {
+    if isStopping || (reload.removed.isEmpty && reload.moved.isEmpty && reload.done == reload.items.count) {
+      reload.changes.added.sort()
+      reload.changes.changed.sort()
+      reload.changes.removed.sort()
       return reload.completion(reload.changes)
     }
     _ = ports.timers.schedule(at: ports.clock.now.boot) { [weak self] in self?.goOn(reload) }

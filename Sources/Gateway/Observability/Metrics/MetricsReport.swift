@@ -73,7 +73,10 @@ struct MetricNames {
       routes: places.routes.map { ($0.name, $0.credential) }, credentials: places.credentials,
       listeners: places.listeners, upstreams: places.upstreams.map(\.name))
     goneRoutes = Set(places.routes.indices).subtracting(places.ofRoutes)
-    goneCredentials = Set(places.credentials.indices).subtracting(places.ofCredentials)
+    // There may be very many of them, of which few are gone.
+    var isThere = [Bool](repeating: false, count: places.credentials.count)
+    for place in places.ofCredentials { isThere[place] = true }
+    goneCredentials = Set(isThere.indices.filter { !isThere[$0] })
     // A server's pools stay with it as long as one of them is in use: its counters must not go back.
     let used = Set(places.ofUpstreams.joined())
     upstreams.removeAll { $0.pools.allSatisfy { !used.contains($0) } }
