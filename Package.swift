@@ -122,6 +122,7 @@ let package = Package(
         "TokenServer", "TLSOrigin", "Counting", "Varnishtest", "HTTPRules/h11_origin.py", "HTTPRules/raw_origin.py",
         "Gateway/Uploads/judging_origin.py",
         "Crash/store_row.py", "FailingDisk/failing_disk.c", "StatusPage/browser.py", "StatusPage/status_page.py",
+        "Gateway/Tracing/collector.py",
       ]),
   ]
 )

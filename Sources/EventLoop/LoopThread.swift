@@ -66,6 +66,9 @@ package enum Process {
   /// Milliseconds since 1970.
   package static func wallClockMilliseconds() -> Int64 { linux_realtime_ms() }
 
+  /// Nanoseconds since 1970.
+  package static func wallClockNanoseconds() -> Int64 { linux_realtime_ns() }
+
   /// Nanoseconds of CLOCK_BOOTTIME.
   package static func bootClockNanoseconds() -> Int64 { linux_boottime_ns() }
 }

@@ -43,7 +43,9 @@ final class ControlPlane {
   private var listeningWorkers: Int
   private var isStoreReleased = false
   private var drainTimer: ManagerTimer?
+  private var drainDeadline = BootInstant(nanoseconds: .max)
   let accessLog: AccessLogControl
+  let tracing: TracingControl
   private(set) var reloads: ReloadControl?
   weak var admin: AdminServer?
   /// nil when no service manager asks how we are.
@@ -84,6 +86,11 @@ final class ControlPlane {
     transport = CurlTransport(loop, userAgent: "gateway/\(Version.text)") { host, _, completion in
       resolver.resolve(host) { completion(NameAnswer.numeric($0)) }
     }
+    let mailboxes = mailboxes
+    tracing = TracingControl(
+      loop, configuration.otlp, places, instance: forwarding.proxyName, logger: logger,
+      lookUp: { host, _, completion in resolver.resolve(host) { completion(NameAnswer.numeric($0)) } },
+      giveBack: { mailboxes[$1].send(.spansRead($0)) })
     reloads = ReloadControl(self, source)
   }
 
@@ -123,7 +130,9 @@ final class ControlPlane {
       definitions: configuration.credentials.map {
         try $0.definition(tokenTimeout: configuration.timeouts.token, among: configuration.credentials.count)
       },
-      ports: ManagerPorts(transport: transport, store: store, timers: timers, clock: clock, publisher: publisher),
+      ports: ManagerPorts(
+        transport: transport, store: store, timers: timers, clock: clock, publisher: publisher,
+        callEnded: { [tracing] in tracing.callEnded($0) }),
       owner: String(UInt64.random(in: .min ... .max), radix: 36), randomSeed: .random(in: .min ... .max),
       tokenCallsPerHost: configuration.limits.tokenCallsPerHost
     ) { [logger, metrics, refreshes, clock, service] in
@@ -214,6 +223,7 @@ final class ControlPlane {
     case .failed(let reason): fail(reason)
     case .accessLogDropped(let lines, let reason): accessLog.note(dropped: lines, reason)
     case .counters(let part): metrics.receive(part)
+    case .spans(let buffer, let worker): tracing.receive(buffer, from: worker)
     case .turned(let ticket): service?.turned(ticket: ticket)
     case .drained:
       drainedWorkers += 1
@@ -236,7 +246,7 @@ final class ControlPlane {
   /// What scrapes and the status page tell, on this loop, within about a second.
   func metricsReport(_ completion: @escaping (MetricsReport) -> Void) {
     let counts = reloads?.counts ?? ReloadCounts(last: now.wall)
-    metrics.report(manager, store, reloads: counts, at: clock, completion)
+    metrics.report(manager, store, reloads: counts, spans: tracing.counts, at: clock, completion)
   }
 
   /// For `systemctl status`.
@@ -269,8 +279,8 @@ final class ControlPlane {
     reloads?.goOn()
     for mailbox in mailboxes { mailbox.send(.drain) }
     manager?.shutdown { [unowned self] in releaseStore() }
-    let deadline = clock.now.boot + configuration.timeouts.drain
-    drainTimer = timers.schedule(at: deadline) { [unowned self] in
+    drainDeadline = clock.now.boot + configuration.timeouts.drain
+    drainTimer = timers.schedule(at: drainDeadline) { [unowned self] in
       logger.warning("the drain time is over; what is left is cut")
       manager?.giveUp()
       for mailbox in mailboxes { mailbox.send(.abort) }
@@ -291,6 +301,12 @@ final class ControlPlane {
   private func endIfDone() {
     guard phase == .draining, isStoreReleased, drainedWorkers == mailboxes.count else { return }
     phase = .ended
+    // What was cut when the time was over is worth a moment more.
+    let left = max(drainDeadline - clock.now.boot, .seconds(1))
+    tracing.finish(within: left) { [self] in close() }
+  }
+
+  private func close() {
     transport.close()
     for watcher in Array(watchers.values) + lastWatchers { watcher.stop() }
     resolver.stop()

@@ -123,7 +123,8 @@ struct DataPlanePlan: Sendable {
     return Upstream(
       place: upstream.place,
       target: UpstreamTarget(
-        host: key.origin.host, port: key.origin.port, authority: key.origin.authority, tls: upstream.tls,
+        place: upstream.place, host: key.origin.host, port: key.origin.port, authority: key.origin.authority,
+        tls: upstream.tls,
         idleTimeout: key.idle.nanoseconds,
         idleConnections: share(of: key.idleConnections, configuration.workers),
         responseHeadBytes: key.responseHead, responseFields: key.fields),

@@ -64,7 +64,8 @@ struct ProcessShared {
         settings: FirstSettings(
           LoopSettings(
             plan: plans[index], forwarding: Forwarding(copying: forwarding), leases: leases,
-            log: inputs.configuration.log, accessLog: accessLog, listening: listening.sockets)),
+            log: inputs.configuration.log, accessLog: accessLog, tracing: inputs.configuration.otlp?.tracing,
+            listening: listening.sockets)),
         connections: limits.connections, replayMemory: limits.replayMemory, loads: loads, mailboxes: mailboxes,
         control: control)
     }

@@ -26,6 +26,8 @@ enum WorkerMessage: Sendable {
   case count(ticket: UInt64, asked: Int64)
   /// Answer, which shows that this loop turns.
   case turn(ticket: UInt64)
+  /// Spans were read from it: it is empty.
+  case spansRead(SpanBuffer)
 }
 
 /// A new connection with a caller. Whoever has it owns the descriptor.
@@ -49,6 +51,7 @@ enum ControlMessage: Sendable {
   /// Lines of the access log were lost, and what the system said, if it said anything.
   case accessLogDropped(lines: UInt64, reason: SystemError?)
   case counters(CounterPart)
+  case spans(SpanBuffer, worker: Int)
   /// Its loop turns.
   case turned(ticket: UInt64)
   /// A configuration file was read for a reload, and everything was made ready that takes time.
@@ -88,6 +91,8 @@ final class Worker {
   let leases: LeaseCache
   /// nil when there is none.
   var accessLog: AccessLog?
+  /// nil when requests are not traced.
+  var tracer: SpanRecorder?
   /// By place; those to which no route leads any more are retired.
   var pools: [UpstreamPool] = []
   private(set) var isDraining = false
@@ -112,6 +117,7 @@ final class Worker {
   // What was counted by those that are gone.
   var shedBefore: [Int: UInt64] = [:]
   var droppedBefore: UInt64 = 0
+  var spansDroppedBefore: UInt64 = 0
   private var receiver: Mailbox<WorkerMessage>.Receiver?
   var connections = ConnectionTable<HTTP1Downstream>()
   var spareExchanges: [Exchange] = []
@@ -141,6 +147,7 @@ final class Worker {
     idPrefix = Array("\(String(UInt64.random(in: .min ... .max), radix: 16))-".utf8)
     accessLog = makeAccessLog(
       settings.accessLog, AccessLogLine(settings.log, settings.plan.logNames, idPrefix: idPrefix))
+    takeTracing(settings)
     takeUpstreams()
     report = CounterReport(self)
     receiver = try context.mailboxes[index].attach(to: loop) { [unowned self] in receive($0) }
@@ -190,6 +197,7 @@ final class Worker {
     case .reload(let settings): reload(settings)
     case .count(let ticket, let asked): report?.start(ticket, asked: asked)
     case .turn(let ticket): context.control.send(.turned(ticket: ticket))
+    case .spansRead(let buffer): tracer?.takeBack(buffer)
     }
     // It may have been the message that the end was waiting for.
     if isDraining { finishIfDrained() }
@@ -304,6 +312,7 @@ final class Worker {
   /// It is over, one way or another.
   func giveBack(_ exchange: Exchange) {
     counters.ended(exchange, now: loop.now)
+    if exchange.span.isRecorded, let tracer { exchange.writeSpan(tracer) }
     if let accessLog { accessLog.write(exchange) }
     if spareExchanges.count < Self.exchangesKept { spareExchanges.append(exchange) } else { exchange.discard() }
   }
@@ -313,25 +322,14 @@ final class Worker {
     _ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ error: GatewayError, on connection: HTTP1Downstream
   ) {
     counters.refused(error)
-    accessLog?.write(refused: head, bytes, error, on: connection)
+    let span = tracer?.refuse(head, bytes, error, on: connection) ?? ExchangeSpan()
+    accessLog?.write(refused: head, bytes, error, on: connection, span)
   }
 
   /// What came got an answer of ours, and is no request.
   func refused(_ error: GatewayError, on connection: HTTP1Downstream) {
     counters.refused(error)
     accessLog?.write(refused: error, on: connection)
-  }
-
-  /// Brings cells up to date that tell what other objects hold and count.
-  /// - Parameter range: of the cells that are about to be read.
-  func readGauges(_ range: Range<Int>) {
-    let layout = counters.layout
-    counters.settle()
-    counters.set(.accessLogDropped, to: droppedBefore &+ (accessLog?.dropped ?? 0))
-    var shed = shedBefore
-    for (id, listener) in listeners { shed[socketPlaces[id] ?? 0, default: 0] &+= listener.shed }
-    for (place, count) in shed { counters.set(.shedForDescriptors, to: count, listener: place) }
-    for index in layout.upstreams(in: range) where index < pools.count { pools[index].count(as: index, in: &counters) }
   }
 
   func isTrustedProxy(_ peer: SocketAddress) -> Bool {
@@ -383,6 +381,7 @@ final class Worker {
     for pool in pools + replacedPools { pool.close() }
     report = nil
     accessLog?.close()
+    tracer?.close()
     // Both refer back to this object, which must not outlive its loop.
     pools.removeAll()
     replacedPools.removeAll()

@@ -40,7 +40,10 @@ extension FieldName {
     case 10:
       if matches("connection") { return .connection }
       if matches("keep-alive") { return .keepAlive }
-    case 11: if matches("retry-after") { return .retryAfter }
+      if matches("tracestate") { return .tracestate }
+    case 11:
+      if matches("retry-after") { return .retryAfter }
+      if matches("traceparent") { return .traceparent }
     case 12:
       if matches("content-type") { return .contentType }
       if matches("x-request-id") { return .xRequestID }

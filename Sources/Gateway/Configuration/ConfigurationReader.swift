@@ -24,6 +24,8 @@ struct ConfigurationReader {
       "admin", "The listener for operators: loopback or a Unix socket, or with a token.", ListenerReading.adminSettings)
     static let store = SettingsKey.object("store", "Where tokens are kept.", StoreReading.settings)
     static let log = SettingsKey.object("log", "Logs.", LogConfiguration.settings)
+    static let otlp = SettingsKey.object(
+      "otlp", "Tracing: where spans are sent, by OTLP over HTTP; without it there is none.", OTLPConfiguration.settings)
     static let trustedProxies = SettingsKey.texts(
       "trusted_proxies", "Address blocks (CIDR) of proxies whose X-Forwarded-* fields are kept.",
       ConfigurationPatterns.block
@@ -41,8 +43,8 @@ struct ConfigurationReader {
   static func settings(_ registry: ProviderRegistry) -> SettingsObject {
     SettingsObject([
       Key.schema.entry, Key.listeners.entry, Key.admin.entry, Key.store.entry, CredentialKeys.map(registry).entry,
-      Key.routes.entry, Key.timeouts.entry, Key.limits.entry, Key.log.entry, Key.workers.entry,
-      Key.trustedProxies.entry, Key.via.entry, Key.underscoreFields.entry,
+      Key.routes.entry, Key.timeouts.entry, Key.limits.entry, Key.log.entry, Key.otlp.entry,
+      Key.workers.entry, Key.trustedProxies.entry, Key.via.entry, Key.underscoreFields.entry,
     ])
   }
 
@@ -58,6 +60,7 @@ struct ConfigurationReader {
     (configuration.admin, configuration.adminToken) = ListenerReading.admin(top.read(Key.admin))
     configuration.store = StoreReading(directory: directory, problems: problems).read(top.read(Key.store))
     configuration.log = LogConfiguration(top.read(Key.log), directory: directory)
+    configuration.otlp = top.read(Key.otlp).flatMap { OTLPConfiguration.read($0, directory: directory) }
     configuration.trustedProxies = CIDR.list(top, Key.trustedProxies) ?? []
     configuration.via = top.read(Key.via)
     configuration.underscoreFields = top.read(Key.underscoreFields)

@@ -5,7 +5,7 @@ internal import TokenKit
 enum FieldRules {
   /// Fields that the gateway owns, besides those of the message and the connection that `HeaderText` knows.
   static let reserved: Set<String> = [
-    "http2-settings", "proxy-authorization", "via", "max-forwards", "x-gateway-token",
+    "http2-settings", "proxy-authorization", "via", "max-forwards", "x-gateway-token", "traceparent", "tracestate",
   ]
 
   /// What is wrong with a field's name, worded to follow it; nil: nothing.

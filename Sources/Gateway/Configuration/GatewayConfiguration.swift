@@ -29,6 +29,8 @@ package struct GatewayConfiguration: Sendable {
   package var timeouts: Timeouts
   package var limits: Limits
   package var log: LogConfiguration
+  /// nil: requests are not traced.
+  package var otlp: OTLPConfiguration?
   /// Peers whose X-Forwarded-* fields are kept.
   package var trustedProxies: [CIDR]
   /// Whether `Via` goes on requests.
@@ -40,8 +42,8 @@ package struct GatewayConfiguration: Sendable {
     store: StoreConfiguration = StoreConfiguration(place: .sqlite(path: "gateway.db")),
     credentials: [CredentialConfiguration] = [],
     routes: [RouteConfiguration] = [], timeouts: Timeouts = Timeouts(), limits: Limits = Limits(),
-    log: LogConfiguration = LogConfiguration(), trustedProxies: [CIDR] = [], via: Bool = true,
-    underscoreFields: UnderscoreFields = .drop
+    log: LogConfiguration = LogConfiguration(), otlp: OTLPConfiguration? = nil, trustedProxies: [CIDR] = [],
+    via: Bool = true, underscoreFields: UnderscoreFields = .drop
   ) {
     self.workers = workers
     self.listeners = listeners
@@ -52,6 +54,7 @@ package struct GatewayConfiguration: Sendable {
     self.timeouts = timeouts
     self.limits = limits
     self.log = log
+    self.otlp = otlp
     self.trustedProxies = trustedProxies
     self.via = via
     self.underscoreFields = underscoreFields

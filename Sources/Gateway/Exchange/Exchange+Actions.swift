@@ -11,12 +11,15 @@ extension Exchange: TimerHandler {
     switch action {
     case .none: break
     case .park: park(.missing)
-    case .hold: park(.rejected(route: plan.index))
+    case .hold:
+      endAttempt()
+      park(.rejected(route: plan.index))
     case .connect(let fresh): connect(fresh: fresh)
     case .send: send()
     case .sendBody: sendBody()
     case .replay:
       held = nil
+      endAttempt()
       // The first answer counts for nothing any more.
       trace.upstreamStatus = 0
       let old = upstream
@@ -27,6 +30,8 @@ extension Exchange: TimerHandler {
     case .releaseHeld: releaseHeld()
     case .fail(let error):
       let downstream = self.downstream
+      endWait(error)
+      endAttempt(error)
       end()
       downstream?.answer(error.about(plan))
     case .truncate:
@@ -42,6 +47,7 @@ extension Exchange: TimerHandler {
 
   func park(_ cause: LeaseWant.Cause) {
     guard let credential = plan.credential else { return }
+    beginWait(isForReplacement: cause != .missing)
     guard cause == .missing, lease != nil, !worker.leases.isHolding(credential) else {
       return park(credential, cause, atMost: plan.parkTimeout)
     }
@@ -62,6 +68,7 @@ extension Exchange: TimerHandler {
     if !fresh || choice.isExhausted(plan) { choice = UpstreamChoice(number: worker.counters.begun) }
     guard let pool = choice.next(plan, worker.pools, now: timers.now) else { return }
     self.pool = pool
+    beginAttempt()
     pool.acquire(for: self, fresh: fresh, onlyRecent: !request.method.isIdempotent)
     if machine.state == .connecting { arm(plan.connectTimeout) }
   }
@@ -69,6 +76,7 @@ extension Exchange: TimerHandler {
   /// Passes the kept 401 on, unchanged, and goes on reading where it was paused.
   func releaseHeld() {
     worker.leases.remove(self)
+    endWait()
     guard let response = held else { return }
     held = nil
     if machine.isBodyUnsent { settleBody(after: response.head.status) }
@@ -99,6 +107,7 @@ extension Exchange: TimerHandler {
 
   func release() {
     disarm()
+    if span.isRecorded { endSpansOfUpstream() }
     if parkedFor != nil { worker.leases.remove(self) }
     if let ticket = connectTicket { pool?.cancel(ticket) }
     connectTicket = nil

@@ -23,6 +23,7 @@ final class Exchange {
   var keepLimit = 0
   /// Set by the downstream channel before `begin`.
   var trace = ExchangeTrace()
+  var span = ExchangeSpan()
 
   // The attempt.
   var machine = ExchangeStateMachine()
@@ -91,6 +92,11 @@ final class Exchange {
     self.peer = peer
     forwardedPath = path
     self.downstream = downstream
+    if let tracer = worker.tracer {
+      span = tracer.begin(request, bytes)
+    } else if span.isTraced {
+      span = ExchangeSpan()
+    }
     machine = ExchangeStateMachine()
     keepLimit = plan.replayBody
     var willFit = true
@@ -161,6 +167,7 @@ final class Exchange {
 
   func leaseArrived(_ lease: LoopLease) {
     parkedFor = nil
+    endWait()
     self.lease = lease
     perform(machine.leaseArrived())
   }
@@ -168,6 +175,7 @@ final class Exchange {
   func leaseFailed(_ error: GatewayError) {
     parkedFor = nil
     if machine.state == .parked, goOnAsItIs() { return }
+    endWait(error)
     perform(machine.leaseFailed(error))
   }
 
@@ -208,7 +216,9 @@ final class Exchange {
     connectTicket = nil
     // Nothing was sent, so any other server of the upstream may have it.
     if machine.state == .connecting, let other = choice.next(plan, worker.pools, now: timers.now) {
+      endAttempt(error)
       pool = other
+      beginAttempt()
       arm(plan.connectTimeout)
       return other.acquire(for: self, fresh: false, onlyRecent: !request.method.isIdempotent)
     }
@@ -347,6 +357,7 @@ final class Exchange {
   func upstreamFailed(_ error: GatewayError) {
     upstream = nil
     trace.error = error
+    endAttempt(error)
     held?.isCut = true
     // The end of an old connection says nothing about the question.
     if machine.state == .awaitingContinue, !trace.isReused { pool?.continues.refused(at: worker.loop.now) }

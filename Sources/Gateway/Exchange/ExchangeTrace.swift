@@ -93,10 +93,12 @@ struct ExchangeTrace {
 
 /// An upstream connection's address, rendered once. Confined to its loop.
 final class UpstreamLabel {
+  let address: SocketAddress?
   /// As a JSON string has it, without quotes.
   let bytes: [UInt8]
 
   init(_ address: SocketAddress?) {
+    self.address = address
     bytes = Array(AccessLogText.name(address.map { "\($0)" } ?? "").utf8)
   }
 }

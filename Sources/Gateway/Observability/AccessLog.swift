@@ -75,14 +75,15 @@ final class AccessLog: Runnable, TimerHandler {
 
   /// A request got an answer of ours before it became an exchange.
   func write(
-    refused head: borrowing RequestHead, _ bytes: Span<UInt8>, _ error: GatewayError, on connection: HTTP1Downstream
+    refused head: borrowing RequestHead, _ bytes: Span<UInt8>, _ error: GatewayError, on connection: HTTP1Downstream,
+    _ span: ExchangeSpan = ExchangeSpan()
   ) {
     guard hasRoom() else { return }
     var trace = ExchangeTrace(listener: connection.listener.index, begun: loop.now, sentBefore: 0)
     trace.answered(error)
     trace.requestID = connection.worker.takeRequestID()
     trace.bytesOut = Self.answerCount(trace, head)
-    append(RefusedRequest(trace: trace, request: copy head, peer: connection.peer), bytes)
+    append(RefusedRequest(trace: trace, span: span, request: copy head, peer: connection.peer), bytes)
   }
 
   /// What came got an answer of ours, and is no request.
@@ -203,14 +204,16 @@ final class AccessLog: Runnable, TimerHandler {
 /// A request that got an answer before it became an exchange.
 private final class RefusedRequest: AccessLogSubject {
   let trace: ExchangeTrace
+  let span: ExchangeSpan
   let request: RequestHead
   let peer: SocketAddress
   var routeIndex: Int? { nil }
   var bytesIn: UInt64 { 0 }
   var isReplayed: Bool { false }
 
-  init(trace: ExchangeTrace, request: RequestHead, peer: SocketAddress) {
+  init(trace: ExchangeTrace, span: ExchangeSpan, request: RequestHead, peer: SocketAddress) {
     self.trace = trace
+    self.span = span
     self.request = request
     self.peer = peer
   }

@@ -6,6 +6,7 @@ internal import HTTPWire
 /// What a line tells of: an exchange, or a request that did not become one. Read field by field, and copied nowhere.
 protocol AccessLogSubject: AnyObject {
   var trace: ExchangeTrace { get }
+  var span: ExchangeSpan { get }
   /// Without a method when what came was no request.
   var request: RequestHead { get }
   var peer: SocketAddress { get }
@@ -103,6 +104,7 @@ struct AccessLogLine {
       out.append("\"")
     }
     if entry.trace.isCut { out.append(",\"cut\":true") }
+    writeTrace(entry, bytes, &out)
     for field in entry.request.fields where field.isUnknown {
       let name = bytes.extracting(field.name.range)
       if Self.isEqual(name, "user-agent") {
@@ -113,6 +115,26 @@ struct AccessLogLine {
       }
     }
     out.append("}\n")
+  }
+
+  /// The trace that it belongs to: the caller's own where we do not trace.
+  private func writeTrace(_ entry: some AccessLogSubject, _ bytes: Span<UInt8>, _ out: inout OutputSpan<UInt8>) {
+    if entry.span.isTraced {
+      Self.write(entry.span.trace, &out)
+      if entry.span.isRecorded {
+        out.append(",\"span_id\":\"")
+        out.appendID(entry.span.id)
+        out.append("\"")
+      }
+    } else if let context = TraceContext(of: entry.request, bytes) {
+      Self.write(context.trace, &out)
+    }
+  }
+
+  private static func write(_ trace: TraceID, _ out: inout OutputSpan<UInt8>) {
+    out.append(",\"trace_id\":\"")
+    out.appendID(trace)
+    out.append("\"")
   }
 
   private func writeUpstream(_ entry: some AccessLogSubject, _ out: inout OutputSpan<UInt8>) {

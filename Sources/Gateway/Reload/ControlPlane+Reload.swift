@@ -71,6 +71,7 @@ extension ControlPlane {
     logSettings.set(new.log)
     if new.log.access != old.log.access { accessLog.follow(accessLogFile) }
     metrics.follow(places, leases)
+    tracing.follow(new.otlp, places)
     admin?.follow(new.adminToken)
     listening.take(sockets)
     for (index, mailbox) in mailboxes.enumerated() {
@@ -78,7 +79,7 @@ extension ControlPlane {
         .reload(
           LoopSettings(
             plan: plans.plans[index], forwarding: plans.forwarding[index], leases: leases, log: new.log,
-            accessLog: accessLogFile, listening: sockets.all)))
+            accessLog: accessLogFile, tracing: new.otlp?.tracing, listening: sockets.all)))
     }
     watchNames(plans.plans.first?.upstreams ?? [])
     let after = ConfigurationChanges.Side(configuration: new, places: places, authorities: authorities)

@@ -13,6 +13,8 @@ struct LoopSettings: Sendable {
   let log: LogConfiguration
   /// nil when there is none.
   let accessLog: AccessLogFile?
+  /// nil: requests are not traced.
+  let tracing: TracingSettings?
   let listening: [ListeningSocket]
 }
 

@@ -16,6 +16,7 @@ extension Worker {
     }
     takeUpstreams()
     takeAccessLog(settings)
+    takeTracing(settings)
     takeListeners(settings.listening)
     // What used them last must not keep the old plan alive.
     for exchange in spareExchanges { exchange.forget() }
@@ -53,14 +54,36 @@ extension Worker {
   private func takeAccessLog(_ settings: LoopSettings) {
     let line = AccessLogLine(settings.log, plan.logNames, idPrefix: idPrefix)
     if let accessLog, accessLog.destination === settings.accessLog { return accessLog.use(line) }
-    let wasOff = accessLog == nil
+    let wasOff = !namesConnections
     accessLog?.retire()
     // Its lines were counted.
     droppedBefore &+= accessLog?.dropped ?? 0
     accessLog = makeAccessLog(settings.accessLog, line)
-    if !wasOff || accessLog == nil { return }
+    if wasOff, accessLog != nil { nameConnections() }
+  }
+
+  /// Upstream connections have their addresses at hand, for lines and spans.
+  var namesConnections: Bool { accessLog != nil || tracer != nil }
+
+  private func nameConnections() {
     for pool in pools { pool.makeLabels() }
     for connection in connections.all { (connection.exchange?.upstream as? HTTP1Upstream)?.makeLabel() }
+  }
+
+  // MARK: Tracing
+
+  /// Requests at hand go on as they began; what is finished after tracing was turned off is not written down.
+  func takeTracing(_ settings: LoopSettings) {
+    guard let tracing = settings.tracing else {
+      tracer?.close()
+      spansDroppedBefore &+= tracer?.dropped ?? 0
+      return tracer = nil
+    }
+    if let tracer { return tracer.use(tracing) }
+    let wasOff = !namesConnections
+    let (control, index) = (context.control, context.index)
+    tracer = SpanRecorder(loop, tracing) { control.send(.spans($0, worker: index)) }
+    if wasOff { nameConnections() }
   }
 
   // MARK: Listeners

@@ -46,7 +46,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
   private(set) var idleSince: Int64 = 0
   /// An old connection that dies is none of its server's failures.
   private var hasAnswered = false
-  /// Its address for the access log; nil while that is off.
+  /// Its address for the access log and spans; nil while both are off.
   private var label: UpstreamLabel?
   private var hasServed = false
   private var isClosed = false
@@ -55,13 +55,13 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
     self.pool = pool
     self.stream = stream
     idleTimeout = pool.target.idleTimeout
-    label = pool.worker.accessLog == nil ? nil : UpstreamLabel(Socket.peerAddress(stream.fd))
+    label = pool.worker.namesConnections ? UpstreamLabel(Socket.peerAddress(stream.fd)) : nil
     timers = stream.loop.timers
     timer = timers.make(self)
     stream.delegate = self
   }
 
-  /// The access log was turned on.
+  /// The access log or tracing was turned on.
   func makeLabel() {
     if label == nil { label = UpstreamLabel(Socket.peerAddress(stream.fd)) }
   }

@@ -13,6 +13,10 @@ enum RequestWriter {
     FieldNameSet(.expect),
   ]
 
+  /// With a trace of ours, which goes on from the caller's or begins here: another trace's state means nothing to it.
+  private static let rewrittenInTrace: FieldNameSet = [rewritten, FieldNameSet(.traceparent)]
+  private static let rewrittenInNewTrace: FieldNameSet = [rewrittenInTrace, FieldNameSet(.tracestate)]
+
   /// Fields that stand in the way of writing ours without a look at the caller's.
   private static let forwarding: FieldNameSet = [
     FieldNameSet(.xForwardedFor), FieldNameSet(.xForwardedProto), FieldNameSet(.xForwardedHost),
@@ -38,7 +42,11 @@ enum RequestWriter {
         } else {
           out.append(copying: hostLine.span)
         }
-        HeadWriter.writeFields(exchange.request.fields, of: bytes, skipping: rewritten, into: &out)
+        if exchange.span.isTraced {
+          writeTraced(exchange, bytes, &out)
+        } else {
+          HeadWriter.writeFields(exchange.request.fields, of: bytes, skipping: rewritten, into: &out)
+        }
         out.append("X-Forwarded-For: ")
         if exchange.request.names.isDisjoint(with: forwarding) {
           writeOwnForwarding(exchange, bytes, worker, &out)
@@ -57,6 +65,14 @@ enum RequestWriter {
         out.append(HeadWriter.headEnd)
       }
     }
+  }
+
+  /// The caller's fields, with our place in the trace.
+  private static func writeTraced(_ exchange: Exchange, _ bytes: Span<UInt8>, _ out: inout OutputSpan<UInt8>) {
+    HeadWriter.writeFields(
+      exchange.request.fields, of: bytes,
+      skipping: exchange.span.isContinued ? rewrittenInTrace : rewrittenInNewTrace, into: &out)
+    out.appendTraceparent(exchange.span.trace, span: exchange.span.upstreamParent, flags: exchange.span.flags)
   }
 
   private static func writeRequestLine(

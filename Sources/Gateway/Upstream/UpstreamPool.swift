@@ -73,7 +73,7 @@ final class UpstreamPool: Runnable {
   /// Nothing is left of it: no connection, and nobody who waits for one.
   var isSpent: Bool { open == 0 && waiters.count == 0 }
 
-  /// The access log was turned on.
+  /// The access log or tracing was turned on.
   func makeLabels() { for connection in idle { connection.makeLabel() } }
 
   func retire() {

@@ -3,6 +3,8 @@ internal import EventLoop
 
 /// Immutable. Each loop has its own.
 final class UpstreamTarget: Sendable {
+  /// Among the upstream servers of the process.
+  let place: Int
   let host: String
   let port: UInt16
   /// The Host line of requests to it.
@@ -17,9 +19,11 @@ final class UpstreamTarget: Sendable {
   let responseFields: Int
 
   init(
-    host: String, port: UInt16, authority: String, tls: TLSTarget?, idleTimeout: Int64, idleConnections: Int,
+    place: Int, host: String, port: UInt16, authority: String, tls: TLSTarget?, idleTimeout: Int64,
+    idleConnections: Int,
     responseHeadBytes: Int, responseFields: Int
   ) {
+    self.place = place
     self.host = host
     self.port = port
     hostLine = Array("Host: \(authority)\r\n".utf8)

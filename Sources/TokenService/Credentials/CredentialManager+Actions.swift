@@ -125,9 +125,11 @@ extension CredentialManager {
       feed(.answered(attempt: attempt, .failure(error)), to: entry)
       return
     }
+    let url = request.url
     ports.transport.send(request, options: entry.definition.settings.transport) { [weak self, weak entry] result in
       guard let self, let entry else { return }
-      note(.callEnded(took: ports.clock.now.boot - sent.boot), of: entry)
+      let ended = ports.clock.now.boot
+      note(.callEnded(took: ended - sent.boot), of: entry)
       let outcome: Result<GrantReply, GrantError>
       switch result {
       case .success(let response):
@@ -141,6 +143,10 @@ extension CredentialManager {
         let unsent: GrantError.Kind = failure.isMisconfigured ? .misconfigured : .transient
         outcome = .failure(GrantError(failure.mayHaveBeenSent ? .unanswered : unsent, failure.code))
       }
+      ports.callEnded(
+        GrantCallReport(
+          credential: entry.machine.name, url: url, sent: sent.boot, ended: ended, status: try? result.get().status,
+          error: outcome.failure?.code))
       feed(.answered(attempt: attempt, outcome), to: entry)
     }
   }
@@ -203,4 +209,9 @@ extension CredentialManager {
     default: return false
     }
   }
+}
+
+extension Result {
+  /// Why it is none.
+  fileprivate var failure: Failure? { if case .failure(let error) = self { error } else { nil } }
 }

@@ -15,17 +15,20 @@ package struct ManagerPorts {
   package var clock: any ManagerClock
   /// The data loops.
   package var publisher: any LeasePublisher
+  /// Told of every token call when it is over.
+  package var callEnded: (GrantCallReport) -> Void
 
   /// All ports.
   package init(
     transport: any GrantTransport, store: any CredentialStoreClient, timers: any ManagerTimers,
-    clock: any ManagerClock, publisher: any LeasePublisher
+    clock: any ManagerClock, publisher: any LeasePublisher, callEnded: @escaping (GrantCallReport) -> Void = { _ in }
   ) {
     self.transport = transport
     self.store = store
     self.timers = timers
     self.clock = clock
     self.publisher = publisher
+    self.callEnded = callEnded
   }
 }
 

@@ -53,6 +53,32 @@ package protocol GrantTransport: AnyObject {
     completion: @escaping (Result<GrantResponse, GrantTransportFailure>) -> Void)
 }
 
+/// A token call that is over, for whoever traces. Holds no secret, no token and nothing of an answer's body but a known
+/// error code.
+package struct GrantCallReport: Sendable, Equatable {
+  /// Its name.
+  package var credential: String
+  /// The token endpoint, as it was called.
+  package var url: String
+  package var sent: BootInstant
+  package var ended: BootInstant
+  /// Of the answer; nil: none came.
+  package var status: Int?
+  /// Why it brought no token; nil: it did.
+  package var error: String?
+
+  package init(
+    credential: String, url: String, sent: BootInstant, ended: BootInstant, status: Int?, error: String?
+  ) {
+    self.credential = credential
+    self.url = url
+    self.sent = sent
+    self.ended = ended
+    self.status = status
+    self.error = error
+  }
+}
+
 /// The store as the control loop sees it. Operations of one credential are carried out in the order in which they were
 /// asked for. A success means durable. An error may hide a success (a commit whose answer got lost): the manager repeats
 /// the operation, which must then be harmless or end in a conflict.

@@ -44,6 +44,7 @@ struct LineRig {
 /// What a line tells of, made up.
 final class Subject: AccessLogSubject {
   var trace: ExchangeTrace
+  var span = ExchangeSpan()
   var request = RequestHead()
   var peer = SocketAddress.ipv4(0x0a01_0203, port: 5)
   var routeIndex: Int? = 0

@@ -8,6 +8,7 @@ struct CounterLayout: Sendable, Equatable {
     /// Requests that became exchanges, and those of them that are over.
     case begun, ended
     case accessLogDropped
+    case spansDropped
   }
 
   /// Of a route. Small: there may be as many routes as credentials.

@@ -66,3 +66,18 @@ final class CounterReport: Runnable {
     if !isLast { worker.loop.runLater(self) }
   }
 }
+
+extension Worker {
+  /// Brings cells up to date that tell what other objects hold and count.
+  /// - Parameter range: of the cells that are about to be read.
+  func readGauges(_ range: Range<Int>) {
+    let layout = counters.layout
+    counters.settle()
+    counters.set(.accessLogDropped, to: droppedBefore &+ (accessLog?.dropped ?? 0))
+    counters.set(.spansDropped, to: spansDroppedBefore &+ (tracer?.dropped ?? 0))
+    var shed = shedBefore
+    for (id, listener) in listeners { shed[socketPlaces[id] ?? 0, default: 0] &+= listener.shed }
+    for (place, count) in shed { counters.set(.shedForDescriptors, to: count, listener: place) }
+    for index in layout.upstreams(in: range) where index < pools.count { pools[index].count(as: index, in: &counters) }
+  }
+}

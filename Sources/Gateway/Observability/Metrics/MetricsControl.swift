@@ -41,7 +41,8 @@ final class MetricsControl {
 
   /// All that scrapes and the status page tell; `completion` as with `counters`.
   func report(
-    _ manager: CredentialManager?, _ store: StoreWorker?, reloads: ReloadCounts, at clock: any ManagerClock,
+    _ manager: CredentialManager?, _ store: StoreWorker?, reloads: ReloadCounts, spans: SpanCounts,
+    at clock: any ManagerClock,
     _ completion: @escaping (MetricsReport) -> Void
   ) {
     collector.collect { [self] counters in
@@ -49,7 +50,7 @@ final class MetricsControl {
         MetricsReport(
           names: names, counters: counters, manager: manager, credentialCounters: credentials, leases: leases,
           process: ProcessStatistics.read(), controlTiming: loop.timing, storeOperations: store?.pendingCount ?? 0,
-          reloads: reloads, now: clock.now))
+          reloads: reloads, spans: spans, now: clock.now))
     }
   }
 }

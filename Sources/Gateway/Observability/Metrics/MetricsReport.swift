@@ -19,12 +19,13 @@ struct MetricsReport {
   let controlTiming: LoopTiming
   let storeOperations: Int
   let reloads: ReloadCounts
+  var spans = SpanCounts()
   let now: Moment
 
   var page: MetricsPage {
     MetricsPage(
       requestFamilies + connectionFamilies + upstreamFamilies + credentialFamilies + refreshFamilies + parkFamilies
-        + storeFamilies + reloadFamilies + loopFamilies + processFamilies)
+        + storeFamilies + reloadFamilies + loopFamilies + tracingFamilies + processFamilies)
   }
 
   /// One sample without labels.
