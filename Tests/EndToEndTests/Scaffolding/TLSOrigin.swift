@@ -12,6 +12,17 @@ struct TLSOrigin {
   /// - Parameter script: a file of TLSOrigin/.
   static func start(script: String) async throws -> TLSOrigin {
     let directory = try TemporaryDirectory()
+    let (certificate, key) = try await makeCertificate(in: directory)
+    let folder = "/" + #filePath.split(separator: "/").dropLast(2).joined(separator: "/") + "/TLSOrigin"
+    let process = try ChildProcess(
+      "python3", ["\(folder)/\(script)", certificate, key], directory: directory, name: "origin")
+    let line = try await process.waitForLine(containing: "port ")
+    guard let port = line.split(separator: " ").last else { throw SpawnError("the origin printed \(line)") }
+    return TLSOrigin(directory: directory, process: process, certificate: certificate, port: String(port))
+  }
+
+  /// A certificate for `localhost`, signed by itself.
+  static func makeCertificate(in directory: TemporaryDirectory) async throws -> (certificate: String, key: String) {
     let (certificate, key) = (directory.path("cert.pem"), directory.path("key.pem"))
     let openssl = try ChildProcess(
       "openssl",
@@ -20,12 +31,7 @@ struct TLSOrigin {
         certificate, "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
       ], directory: directory, name: "openssl")
     guard try await openssl.waitForExit() == .code(0) else { throw SpawnError(openssl.errors) }
-    let folder = "/" + #filePath.split(separator: "/").dropLast(2).joined(separator: "/") + "/TLSOrigin"
-    let process = try ChildProcess(
-      "python3", ["\(folder)/\(script)", certificate, key], directory: directory, name: "origin")
-    let line = try await process.waitForLine(containing: "port ")
-    guard let port = line.split(separator: " ").last else { throw SpawnError("the origin printed \(line)") }
-    return TLSOrigin(directory: directory, process: process, certificate: certificate, port: String(port))
+    return (certificate, key)
   }
 
   /// A route's `upstream`.

@@ -47,6 +47,34 @@ struct SteadyStateTests {
     Self.expectNothingWasted(work)
   }
 
+  /// Two spans for each request, of which the collector gets what it can take. They leave the data loop in batches, each
+  /// of which costs it a message, and one that brings the memory back.
+  @Test func aTracedRequestTakesNoMemoryOfItsOwn() async throws {
+    let collector = try ScriptedServer(
+      recording: .counts,
+      script: ServerScript(onHead: { _ in .digest }) { _ in
+        .answer(.text("{}"))
+      })
+    let origin = try ScriptedServer(recording: .counts) { request in
+      let isTraced = request.fields.all("traceparent").count == 1
+      return .answer(.text(String(repeating: "x", count: 90), status: isTraced ? 200 : 400))
+    }
+    let rig = try await CountedGateway.start(to: ["url": .string(origin.url)]) { configuration, _ in
+      configuration.more["otlp"] = ["url": .string(collector.url)]
+    }
+    let parent = FieldLine("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    let (work, failures) = try await rig.work(for: Self.requests, OutgoingRequest("/get", fields: [parent])) {
+      $0.status == 200 && $0.body.count == 90 ? nil : "\($0.status) \($0.body.count)"
+    }
+    #expect(failures.isEmpty, "\(failures)")
+    #expect(collector.record.completed > 0)
+    let batches = 2 * Self.requests / 512
+    #expect(work.ownAllocations < 3 * UInt64(batches), "\(work)")
+    #expect(work.otherDataCalls < 3 * UInt64(batches) && work.epollChanges == 0, "\(work)")
+    let calls = Double(work.sends + work.receives) / Double(Self.requests)
+    #expect(calls > 3.97 && calls < 4.03, "\(calls) system calls for data: \(work)")
+  }
+
   /// Head and body are one record, or there would be a call more. OpenSSL 3.0 itself takes memory 7 times with TLS 1.3, 5
   /// times with 1.2: the read buffer twice and the write buffer once, which SSL_MODE_RELEASE_BUFFERS gives back after each
   /// use, and small pieces (`WPACKET_sub`) to make up record headers, two for each record written and, with 1.3, one more

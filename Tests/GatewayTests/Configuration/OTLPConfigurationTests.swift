@@ -53,7 +53,7 @@ import TokenKit
     Mistake(
       "", "{ \(url), \"service_name\": \"\" }",
       "otlp.service_name: must have 1 to 256 characters, none of them a control character"),
-    Mistake("", "{ \(url), \"sample_ratio\": 1.5 }", "otlp.sample_ratio: must be a number between 0 and 1"),
+    Mistake("", "{ \(url), \"sample_ratio\": 1.5 }", "otlp.sample_ratio: must be between 0.0 and 1.0"),
     Mistake("", "{ \(url), \"batch\": 0 }", "otlp.batch: must be a whole number between 1 and 65536"),
     Mistake("", "{ \(url), \"interval\": \"0s\" }", "otlp.interval: must be between \"10ms\" and \"1m\""),
     Mistake(

@@ -76,6 +76,25 @@ import TokenKit
     #expect(try rig.render(.plain, long).contains("\"request_id\":\"id-ab\","))
   }
 
+  @Test func theTraceOfTheRequest() throws {
+    var rig = try LineRig()
+    let entry = Subject.plain
+    entry.span = ExchangeSpan(beginning: TraceID(high: 0xab, low: 1), id: 0xcd, isSampled: true)
+    #expect(
+      try rig.render(entry, Self.request).contains(
+        ",\"trace_id\":\"00000000000000ab0000000000000001\",\"span_id\":\"00000000000000cd\""))
+    entry.span = ExchangeSpan(beginning: TraceID(high: 0xab, low: 1), id: 0xcd, isSampled: false)
+    let line = try rig.render(entry, Self.request)
+    #expect(line.contains("\"trace_id\":\"00000000000000ab") && !line.contains("span_id"))
+    // Not traced here: the caller's own, if it is one.
+    let parent = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
+    let traced = try rig.render(.plain, "GET / HTTP/1.1\r\nHost: a\r\n\(parent)-01\r\n\r\n")
+    #expect(traced.contains("\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\"") && !traced.contains("span_id"))
+    #expect(!(try rig.render(.plain, "GET / HTTP/1.1\r\nHost: a\r\n\(parent)\r\n\r\n").contains("trace_id")))
+    var combined = try LineRig(format: .combined)
+    #expect(!(try combined.render(entry, Self.request).contains("cd")))
+  }
+
   @Test func namesOfTheConfigurationAreEscaped() throws {
     var rig = try LineRig(listener: "a\"b", route: "r\\\n", credential: nil)
     let line = try rig.render(.plain, Self.request)
@@ -101,6 +120,7 @@ import TokenKit
     entry.trace.bytesOut = .max
     entry.bytesIn = .max
     entry.isReplayed = true
+    entry.span = ExchangeSpan(beginning: TraceID(high: .max, low: .max), id: .max, isSampled: true)
     entry.trace.status = 65535
     entry.trace.upstreamStatus = 65535
     entry.peer = .ipv6(high: .max, low: .max, scope: 0, port: 65535)

@@ -93,9 +93,11 @@ import TokenKit
       try await Self.all(relay.gateway.metrics()) == 4000
     }
     let metrics = try await relay.gateway.metrics()
-    let log = try await collector.log(until: "all that were exported") {
-      Double($0.spans.count) == metrics[Self.exported]
+    try await Deadline.wait("all that were exported", within: .seconds(60)) {
+      try await Double(collector.count()) == metrics[Self.exported]
     }
+    let log = try await collector.log()
+    log.expectSound()
     #expect(log.spans.count >= 3000, "\(log.spans.count)")
     #expect(Set(log.spans.map(\.id)).count == log.spans.count)
   }
@@ -142,28 +144,55 @@ import TokenKit
     gateway.expectNoSecretsInOutputs()
   }
 
+  @Test(arguments: [true, false]) func aCollectorOverTLS(isTrusted: Bool) async throws {
+    let directory = try TemporaryDirectory()
+    let files = try await TLSOrigin.makeCertificate(in: directory)
+    let collector = try await CollectorUnderTest.start(tls: files)
+    var otlp: OrderedJSON = ["url": .string("https://localhost:\(collector.address.port)"), "interval": "20ms"]
+    if isTrusted { otlp["ca_file"] = .string(files.certificate) }
+    let relay = try await Self.relay(otlp)
+    #expect(try await relay.gateway.request("GET", "/x").status == 200)
+    if isTrusted {
+      let log = try await collector.log(until: "two spans") { $0.spans.count == 2 }
+      #expect(log.calls.first?["path"]?.text == "/v1/traces")
+    } else {
+      let process = try relay.gateway.process
+      try await process.waitWhileRunning("the warning") { process.errors.contains("\"reason\":\"tls_verify\"") }
+      #expect(try await collector.log().calls.isEmpty)
+    }
+  }
+
   /// On, to another collector, off and on again, while requests go on.
   @Test func aReloadTurnsItOnAndOff() async throws {
     let collectors = [try await CollectorUnderTest.start(), try await CollectorUnderTest.start()]
     let relay = try await Self.relay(nil)
     var configuration = GatewayConfiguration.empty
     configuration.routes = [Relay.plainRoute(to: relay.origin.address)]
-    let load = try UnderLoad(relay.gateway)
+    let load = try UnderLoad(relay.gateway, callers: 4, pause: .milliseconds(5))
     for round in 0..<2 {
       for collector in collectors {
         configuration.more["otlp"] = collector.settings()
         try await relay.gateway.reload(configuration)
-        let before = try await collector.log().spans.count
-        try await collector.log(until: "spans of round \(round)") { $0.spans.count > before + 100 }
+        let before = try await collector.count()
+        try await Deadline.wait("spans of round \(round)", within: .seconds(30)) {
+          try await collector.count() > before + 100
+        }
       }
       configuration.more["otlp"] = nil
       try await relay.gateway.reload(configuration)
-      try await load.more(200)
+      try await load.more(50)
     }
     let report = try await load.end()
-    #expect(report.connections == 16, "no connection was lost")
-    let untraced = try await relay.gateway.request("GET", "/after")
-    #expect(untraced.status == 200)
+    #expect(report.connections == 4, "no connection was lost")
+    // Nothing comes any more.
+    try await Deadline.wait("all that was exported came", within: .seconds(30)) {
+      let exported = try await relay.gateway.metrics()[Self.exported] ?? -1
+      return try await Double(collectors[0].count() + collectors[1].count()) == exported
+    }
+    let before = try await collectors[0].count() + collectors[1].count()
+    for _ in 0..<20 { #expect(try await relay.gateway.request("GET", "/after").status == 200) }
+    #expect(try await relay.gateway.stop() == .code(0))
+    #expect(try await collectors[0].count() + collectors[1].count() == before)
     for collector in collectors { try await collector.log().expectSound() }
   }
 }

@@ -48,16 +48,21 @@ struct CollectorUnderTest: Sendable {
   }
 
   let address: SocketAddress
+  private let control: SocketAddress
   private let process: ChildProcess
   private let directory: TemporaryDirectory
 
-  static func start() async throws -> CollectorUnderTest {
+  /// - Parameter tls: PEM files of a certificate and its key.
+  static func start(tls: (certificate: String, key: String)? = nil) async throws -> CollectorUnderTest {
     let directory = try TemporaryDirectory()
-    let (process, says) = try await PythonPeer.start("Gateway/Tracing/collector.py", directory: directory)
-    guard let port = says["port"]?.int.flatMap({ UInt16(exactly: $0) }) else {
-      throw SpawnError("the collector printed: \(process.output)")
-    }
-    return CollectorUnderTest(address: .ipv4(0x7f00_0001, port: port), process: process, directory: directory)
+    let (process, says) = try await PythonPeer.start(
+      "Gateway/Tracing/collector.py", tls.map { [$0.certificate, $0.key] } ?? [], directory: directory)
+    guard let port = says["port"]?.int.flatMap({ UInt16(exactly: $0) }),
+      let control = says["control"]?.int.flatMap({ UInt16(exactly: $0) })
+    else { throw SpawnError("the collector printed: \(process.output)") }
+    return CollectorUnderTest(
+      address: .ipv4(0x7f00_0001, port: port), control: .ipv4(0x7f00_0001, port: control), process: process,
+      directory: directory)
   }
 
   /// For `otlp` in the configuration.
@@ -66,9 +71,9 @@ struct CollectorUnderTest: Sendable {
   }
 
   func log() async throws -> Log {
-    let address = address
+    let control = control
     let response = try await OwnThread.run {
-      try RawClient.request("GET", "/control/log", to: address, within: .seconds(60))
+      try RawClient.request("GET", "/control/log", to: control, within: .seconds(60))
     }
     guard let json = response.json else { throw ClientError.check("the collector's log is no JSON") }
     return Log(
@@ -76,11 +81,21 @@ struct CollectorUnderTest: Sendable {
       problems: (json["problems"]?.elements ?? []).compactMap(\.text), text: json["text"]?.text ?? "")
   }
 
+  /// Spans so far. What broke a rule is none of them.
+  func count() async throws -> Int {
+    let control = control
+    let response = try await OwnThread.run {
+      try RawClient.request("GET", "/control/counts", to: control, within: .seconds(60))
+    }
+    #expect(response.json?["problems"]?.elements?.isEmpty == true, "\(response.bodyText)")
+    return try #require(response.json?["spans"]?.int)
+  }
+
   /// How the next calls go; see the script.
   func behave(_ mode: OrderedJSON) async throws {
-    let address = address
+    let control = control
     let response = try await OwnThread.run {
-      try RawClient.request("POST", "/control/mode", to: address, body: Array(mode.text.utf8), within: .seconds(60))
+      try RawClient.request("POST", "/control/mode", to: control, body: Array(mode.text.utf8), within: .seconds(60))
     }
     #expect(response.status == 200)
   }

@@ -157,11 +157,11 @@ import TokenKit
     let collector = try await CollectorUnderTest.start()
     let relay = try await Self.relay(collector, configure: { _, _ in }) { _ in .answer(.text("hello")) }
     let long = "/" + String(repeating: "l", count: 7000)
-    for path in ["/a\"b", "/a%00%22", long] {
+    for path in ["/a\"b", "/a%22b", long] {
       #expect(try await relay.gateway.request("GET", path).status == 200, "\(path)")
     }
     let log = try await collector.log(until: "six spans") { $0.spans.count == 6 }
     let paths = Set(log.spans(.server).map { $0["url.path"]?.text ?? "" })
-    #expect(paths == ["/a\"b", "/a%00%22", String(long.prefix(1024))])
+    #expect(paths == ["/a\"b", "/a%22b", String(long.prefix(1024))])
   }
 }

@@ -1,7 +1,7 @@
 """A collector of traces that knows OTLP from its official schema alone (opentelemetry-proto), and keeps all that it gets.
 
-Prints one line, {"port": …}, on loopback. POST /v1/traces takes spans, as it was told to behave last; what is wrong with a
-call is kept and answered with 400. On /control/: GET log gives everything so far, POST mode sets how the next calls go:
+Prints one line, {"port": …, "control": …}; both on loopback. POST /v1/traces takes spans, as it was told to behave last; what is wrong with a
+call is kept and answered with 400. On the control port, which never speaks TLS: GET log gives everything so far, GET counts how much that is, POST mode sets how the next calls go:
   {"status": 503, "retry_after": 1, "count": 2}   these calls get that status, without a look at what they bring
   {"hang": true}                                  calls get no answer until {"hang": false}
   {"partial": 3}                                  so many spans of each call are said to be refused
@@ -103,6 +103,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         with lock:
+            if self.path == "/control/counts":
+                return self.answer(200, {"spans": len(state["spans"]), "problems": state["problems"]})
             self.answer(200, {key: state[key] for key in ("calls", "spans", "problems", "text")})
 
     def do_POST(self):
@@ -149,11 +151,17 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(200, {"partialSuccess": {"rejectedSpans": str(refused)}} if refused else {})
 
 
-server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-server.daemon_threads = True
+def listen():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    return server
+
+
+server, control = listen(), listen()
 if len(sys.argv) > 2:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(sys.argv[1], sys.argv[2])
     server.socket = context.wrap_socket(server.socket, server_side=True)
-print(json.dumps({"port": server.server_port}), flush=True)
+threading.Thread(target=control.serve_forever, daemon=True).start()
+print(json.dumps({"port": server.server_port, "control": control.server_port}), flush=True)
 server.serve_forever()
