@@ -42,7 +42,11 @@ final class SpanRecorder: TimerHandler {
     timer = loop.timers.make(self)
   }
 
-  func use(_ settings: TracingSettings) { self.settings = settings }
+  /// A reload: what was finished before it goes by the places of the configuration before.
+  func use(_ settings: TracingSettings) {
+    self.settings = settings
+    handOver()
+  }
 
   /// A new trace, or the caller's.
   func begin(_ head: borrowing RequestHead, _ bytes: Span<UInt8>) -> ExchangeSpan {

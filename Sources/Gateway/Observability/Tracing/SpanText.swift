@@ -11,8 +11,10 @@ struct SpanText {
   private static let pathLimit = 2048
 
   /// Of the process, by place.
-  var places: PlanPlaces
-  /// What stands for a place, rendered when it is needed for the first time: places keep their meaning.
+  var places: PlanPlaces {
+    didSet { (routes, upstreams) = ([:], [:]) }
+  }
+  /// What stands for a place, rendered when it is needed for the first time after a reload.
   private var routes: [Int32: Route] = [:]
   private var upstreams: [Int32: Upstream] = [:]
 
