@@ -23,7 +23,7 @@ package enum FieldName: UInt8, Sendable {
   case host, contentLength, transferEncoding, connection, keepAlive, proxyConnection, te, trailer, upgrade
   case http2Settings, proxyAuthenticate, proxyAuthorization, authorization, expect, via
   case xForwardedFor, xForwardedProto, xForwardedHost, forwarded, xRequestID, maxForwards
-  case wwwAuthenticate, date, server, retryAfter, xGatewayToken, contentType, traceparent, tracestate
+  case wwwAuthenticate, date, server, retryAfter, xGatewayToken, contentType, traceparent
 }
 
 /// One field line.

@@ -40,7 +40,6 @@ extension FieldName {
     case 10:
       if matches("connection") { return .connection }
       if matches("keep-alive") { return .keepAlive }
-      if matches("tracestate") { return .tracestate }
     case 11:
       if matches("retry-after") { return .retryAfter }
       if matches("traceparent") { return .traceparent }

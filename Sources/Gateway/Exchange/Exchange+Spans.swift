@@ -4,6 +4,19 @@ internal import EventLoop
 internal import HTTPWire
 
 extension Exchange {
+  /// The head is whole. Not inlined: without tracing it would only be in the way.
+  @inline(never)
+  func beginSpan(_ bytes: Span<UInt8>) {
+    guard let tracer = worker.tracer else { return span = ExchangeSpan() }
+    span = tracer.begin(request, bytes)
+    if span.isContinued { return }
+    // The state of another trace means nothing to this one.
+    let name: StaticString = "tracestate"
+    for index in request.fields.indices where isEqualIgnoringCase(bytes, request.fields[index].name, name.bytes) {
+      request.fields[index].isDropped = true
+    }
+  }
+
   /// A server of the upstream is about to be tried.
   @inline(__always)
   func beginAttempt() {
@@ -74,7 +87,7 @@ extension Exchange {
       record.connected = trace.connected
       record.firstByte = trace.firstByte
       record.status = trace.upstreamStatus
-      record.peer = trace.upstream?.address
+      record.peer = SpanPeer(trace.upstream?.address)
       if trace.isReused { record.marks.insert(.reused) }
       if hasWritten { record.generation = trace.generation }
     }
@@ -111,7 +124,7 @@ extension Exchange {
     record.bytesOut = trace.bytesOut
     record.route = Int32(truncatingIfNeeded: plan.index)
     record.listener = Int32(truncatingIfNeeded: trace.listener)
-    record.peer = peer
+    record.peer = SpanPeer(peer)
     requestBytes.withSpan { bytes in
       let method = request.method == .other ? request.methodRange : .empty
       tracer.record(
@@ -136,7 +149,7 @@ extension SpanRecorder {
     record.error = ErrorReason(error.kind)
     record.status = error.status
     record.listener = Int32(truncatingIfNeeded: connection.listener.index)
-    record.peer = connection.peer
+    record.peer = SpanPeer(connection.peer)
     let method = head.method == .other ? head.methodRange : .empty
     self.record(record, method: bytes.extracting(method.range), path: bytes.extracting(head.path.range))
     return span

@@ -92,11 +92,7 @@ final class Exchange {
     self.peer = peer
     forwardedPath = path
     self.downstream = downstream
-    if let tracer = worker.tracer {
-      span = tracer.begin(request, bytes)
-    } else if span.isTraced {
-      span = ExchangeSpan()
-    }
+    if worker.tracer != nil || span.isTraced { beginSpan(bytes) }
     machine = ExchangeStateMachine()
     keepLimit = plan.replayBody
     var willFit = true

@@ -13,9 +13,7 @@ enum RequestWriter {
     FieldNameSet(.expect),
   ]
 
-  /// With a trace of ours, which goes on from the caller's or begins here: another trace's state means nothing to it.
   private static let rewrittenInTrace: FieldNameSet = [rewritten, FieldNameSet(.traceparent)]
-  private static let rewrittenInNewTrace: FieldNameSet = [rewrittenInTrace, FieldNameSet(.tracestate)]
 
   /// Fields that stand in the way of writing ours without a look at the caller's.
   private static let forwarding: FieldNameSet = [
@@ -69,9 +67,7 @@ enum RequestWriter {
 
   /// The caller's fields, with our place in the trace.
   private static func writeTraced(_ exchange: Exchange, _ bytes: Span<UInt8>, _ out: inout OutputSpan<UInt8>) {
-    HeadWriter.writeFields(
-      exchange.request.fields, of: bytes,
-      skipping: exchange.span.isContinued ? rewrittenInTrace : rewrittenInNewTrace, into: &out)
+    HeadWriter.writeFields(exchange.request.fields, of: bytes, skipping: rewrittenInTrace, into: &out)
     out.appendTraceparent(exchange.span.trace, span: exchange.span.upstreamParent, flags: exchange.span.flags)
   }
 

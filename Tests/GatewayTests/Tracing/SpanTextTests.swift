@@ -72,6 +72,33 @@ import TokenService
     #expect(try json(record)["name"]?.text == String(name.prefix { $0 != " " }))
   }
 
+  @Test(
+    arguments: [
+      0, 7, 999_999_999, 1_000_000_000, 1_000_000_001, 999_999_999_999_999_999, 1_000_000_000_000_000_000,
+      1_700_000_000_000_000_042, 1_763_734_567_890_123_456, .max,
+    ] as [Int64]) func timesInDecimal(_ time: Int64)
+  {
+    let text = [UInt8](capacity: 20) { $0.appendTime(time) }
+    #expect(String(decoding: text, as: UTF8.self) == "\(time)")
+  }
+
+  @Test func idsInHexadecimal() {
+    for id: UInt64 in [0, 0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210, .max, 0xa09f_9a0f_0a90_f9f0] {
+      let text = String(decoding: [UInt8](capacity: 16) { $0.appendID(id) }, as: UTF8.self)
+      let plain = String(id, radix: 16)
+      #expect(text == String(repeating: "0", count: 16 - plain.count) + plain)
+    }
+  }
+
+  @Test(
+    arguments: [
+      .ipv4(0x7f00_0001, port: 65535), .ipv6(high: 0xfd00_0000_0000_0001, low: .max, scope: 0, port: 1),
+      .unix(path: ""), nil,
+    ] as [SocketAddress?]) func addressesAsNumbers(_ address: SocketAddress?)
+  {
+    #expect(SpanPeer(address).address == address)
+  }
+
   @Test func everyPathIsWellFormed() throws {
     for byte in UInt8.min ... .max {
       let span = try json(Self.record(.attempt), path: [0x2f, byte, 0x2f])

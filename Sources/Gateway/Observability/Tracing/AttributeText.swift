@@ -34,3 +34,34 @@ struct AttributeText {
     literal("{\"key\":\"\(key)\",\"value\":")
   }
 }
+
+extension OutputSpan<UInt8> {
+  /// Appends nanoseconds since 1970 in decimal. All divisions are by constants, which is multiplied: there are several
+  /// such times in a span, of 19 digits each.
+  mutating func appendTime(_ nanoseconds: Int64) {
+    let time = UInt64(max(0, nanoseconds))
+    let seconds = time / 1_000_000_000
+    if seconds == 0 { return appendDecimal(time) }
+    if seconds < 1_000_000_000 {
+      appendDecimal(seconds)
+    } else {
+      appendDecimal(seconds / 1_000_000_000)
+      appendNine(UInt32(truncatingIfNeeded: seconds % 1_000_000_000))
+    }
+    appendNine(UInt32(truncatingIfNeeded: time % 1_000_000_000))
+  }
+
+  /// Nine digits.
+  private mutating func appendNine(_ value: UInt32) {
+    append(0x30 + UInt8(truncatingIfNeeded: value / 100_000_000))
+    appendFour(value / 10_000 % 10_000)
+    appendFour(value % 10_000)
+  }
+
+  private mutating func appendFour(_ value: UInt32) {
+    append(0x30 + UInt8(truncatingIfNeeded: value / 1000))
+    append(0x30 + UInt8(truncatingIfNeeded: value / 100 % 10))
+    append(0x30 + UInt8(truncatingIfNeeded: value / 10 % 10))
+    append(0x30 + UInt8(truncatingIfNeeded: value % 10))
+  }
+}

@@ -57,7 +57,7 @@ struct SpanRecord: Sendable {
   var listener: Int32 = -1
   var upstream: Int32 = -1
   /// The caller's address, or the upstream's.
-  var peer: SocketAddress?
+  var peer = SpanPeer(nil)
   /// Where its text stands: the method, if it is none of the usual ones, then the path.
   fileprivate(set) var textStart: Int32 = 0
   fileprivate(set) var methodCount: UInt16 = 0
@@ -75,6 +75,36 @@ struct SpanRecord: Sendable {
 
   var methodRange: Range<Int> { Int(textStart)..<Int(textStart) + Int(methodCount) }
   var pathRange: Range<Int> { methodRange.upperBound..<methodRange.upperBound + Int(pathCount) }
+}
+
+/// An address as numbers alone, so that records are copied as they stand.
+struct SpanPeer: Sendable {
+  private enum Kind: UInt8 { case none, ipv4, ipv6, unix }
+
+  private var high: UInt64 = 0
+  private var low: UInt64 = 0
+  private var port: UInt16 = 0
+  private var kind = Kind.none
+
+  /// - Parameter address: nil: it is not known.
+  init(_ address: SocketAddress?) {
+    switch address {
+    case .ipv4(let address, let port): (low, self.port, kind) = (UInt64(address), port, .ipv4)
+    case .ipv6(let high, let low, _, let port): (self.high, self.low, self.port, kind) = (high, low, port, .ipv6)
+    case .unix: kind = .unix
+    case nil: break
+    }
+  }
+
+  /// Without the path of a Unix socket.
+  var address: SocketAddress? {
+    switch kind {
+    case .none: nil
+    case .ipv4: .ipv4(UInt32(truncatingIfNeeded: low), port: port)
+    case .ipv6: .ipv6(high: high, low: low, scope: 0, port: port)
+    case .unix: .unix(path: "")
+    }
+  }
 }
 
 /// Finished spans on their way from a data loop to the control loop. Its memory is taken once; it belongs to one of them

@@ -119,9 +119,9 @@ struct SpanText {
 
   static func writeTimes(_ begun: Int64, _ ended: Int64, _ offset: Int64, _ out: inout OutputSpan<UInt8>) {
     out.append(",\"startTimeUnixNano\":\"")
-    out.appendDecimal(UInt64(max(0, begun &+ offset)))
+    out.appendTime(begun &+ offset)
     out.append("\",\"endTimeUnixNano\":\"")
-    out.appendDecimal(UInt64(max(0, ended &+ offset)))
+    out.appendTime(ended &+ offset)
     out.append("\"")
   }
 
@@ -134,7 +134,7 @@ struct SpanText {
     writeEscaped(text.extracting(record.pathRange), pathLimit, &out)
     out.append("\"}}")
     if record.status != 0 { writeNumber("http.response.status_code", UInt64(record.status), &out) }
-    if let peer = record.peer { writePeer(peer, &out) }
+    if let peer = record.peer.address { writePeer(peer, &out) }
     out.append(copying: listener)
     if record.bytesIn > 0 { writeNumber("http.request.body.size", record.bytesIn, &out) }
     if record.bytesOut > 0 { writeNumber("http.response.body.size", record.bytesOut, &out) }
@@ -159,7 +159,7 @@ struct SpanText {
       out.append(copying: upstream.attributes.span)
     }
     if record.status != 0 { writeNumber("http.response.status_code", UInt64(record.status), &out) }
-    if let peer = record.peer { writePeer(peer, &out) }
+    if let peer = record.peer.address { writePeer(peer, &out) }
     if record.number > 0 { writeNumber("http.request.resend_count", UInt64(record.number), &out) }
     if record.generation != 0 { writeNumber("gateway.token_generation", record.generation, &out) }
     if record.connected != 0 { writeFlag("gateway.connection_reused", record.marks.contains(.reused), &out) }
@@ -211,7 +211,7 @@ struct SpanText {
 
   private static func writeEvent(_ name: StaticString, _ time: Int64, _ out: inout OutputSpan<UInt8>) {
     out.append("{\"timeUnixNano\":\"")
-    out.appendDecimal(UInt64(max(0, time)))
+    out.appendTime(time)
     out.append("\",\"name\":\"")
     out.append(name)
     out.append("\"}")

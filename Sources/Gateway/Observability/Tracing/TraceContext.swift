@@ -69,12 +69,25 @@ struct TraceContext: Sendable, Equatable {
 extension OutputSpan<UInt8> {
   /// Appends 16 lower-case hexadecimal digits.
   mutating func appendID(_ id: UInt64) {
-    var shift: UInt64 = 64
-    while shift > 0 {
-      shift -= 4
-      let digit = UInt8(truncatingIfNeeded: (id >> shift) & 15)
-      append(digit < 10 ? 0x30 + digit : 0x57 + digit)
-    }
+    appendHalfID(id >> 32)
+    appendHalfID(id & 0xffff_ffff)
+  }
+
+  /// Eight digits at once: each of the 32 bits' nibbles gets a byte of its own, the first one highest.
+  private mutating func appendHalfID(_ half: UInt64) {
+    var digits = (half << 16 | half) & 0x0000_ffff_0000_ffff
+    digits = (digits << 8 | digits) & 0x00ff_00ff_00ff_00ff
+    digits = (digits << 4 | digits) & 0x0f0f_0f0f_0f0f_0f0f
+    let letters = ((digits &+ 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101
+    let text = digits &+ 0x3030_3030_3030_3030 &+ letters &* 0x27
+    append(UInt8(truncatingIfNeeded: text >> 56))
+    append(UInt8(truncatingIfNeeded: text >> 48))
+    append(UInt8(truncatingIfNeeded: text >> 40))
+    append(UInt8(truncatingIfNeeded: text >> 32))
+    append(UInt8(truncatingIfNeeded: text >> 24))
+    append(UInt8(truncatingIfNeeded: text >> 16))
+    append(UInt8(truncatingIfNeeded: text >> 8))
+    append(UInt8(truncatingIfNeeded: text))
   }
 
   /// Appends 32.

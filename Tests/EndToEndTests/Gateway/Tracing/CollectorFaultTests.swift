@@ -88,9 +88,9 @@ import TokenKit
   @Test func everySpanOfALoadComesOnce() async throws {
     let collector = try await CollectorUnderTest.start()
     let relay = try await Self.relay(collector.settings([("queue", .int(100_000))]))
-    try await Self.load(relay, 2000)
+    try await Self.load(relay, 1000)
     try await relay.gateway.process.waitWhileRunning("all are counted", within: .seconds(60)) {
-      try await Self.all(relay.gateway.metrics()) == 4000
+      try await Self.all(relay.gateway.metrics()) == 2000
     }
     let metrics = try await relay.gateway.metrics()
     try await Deadline.wait("all that were exported", within: .seconds(60)) {
@@ -98,7 +98,7 @@ import TokenKit
     }
     let log = try await collector.log()
     log.expectSound()
-    #expect(log.spans.count >= 3000, "\(log.spans.count)")
+    #expect(log.spans.count >= 1500, "\(log.spans.count)")
     #expect(Set(log.spans.map(\.id)).count == log.spans.count)
   }
 
