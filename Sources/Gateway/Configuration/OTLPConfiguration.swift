@@ -2,11 +2,17 @@
 package import TokenKit
 
 /// A collector that takes OTLP over HTTP, and what it gets.
-package struct OTLPConfiguration: Sendable {
+package struct OTLPConfiguration: Sendable, Equatable {
+  /// A field of each call.
+  package struct Header: Sendable, Equatable {
+    package var name: String
+    package var value: Secret
+  }
+
   /// With the path that spans are posted to.
   package var url: HTTPURL
   /// Fields of each call besides its own.
-  package var headers: [(name: String, value: Secret)] = []
+  package var headers: [Header] = []
   package var serviceName = "gateway"
   /// Of the traces that begin here, 0...1.
   package var sampleRatio = 1.0
@@ -121,9 +127,9 @@ extension OTLPConfiguration {
     return read
   }
 
-  private static func headers(_ settings: SettingsReader) -> [(name: String, value: Secret)] {
+  private static func headers(_ settings: SettingsReader) -> [Header] {
     guard let object = settings.read(Key.headers) else { return [] }
-    var headers: [(name: String, value: Secret)] = []
+    var headers: [Header] = []
     var taken: Set<String> = []
     for name in object.keys {
       let value: Secret?
@@ -143,7 +149,7 @@ extension OTLPConfiguration {
       }
       guard let value else { continue }
       if HeaderText.isValue(value.reveal()) {
-        headers.append((name, value))
+        headers.append(Header(name: name, value: value))
       } else {
         object.reject(name, "has characters that a header field can't carry")
       }

@@ -81,6 +81,7 @@ extension ConfigurationChanges {
     note("log.access", before.log.access == after.log.access)
     note("log.format", before.log.format == after.log.format)
     note("log.redact", before.log.redact == after.log.redact)
+    note("otlp", before.otlp == after.otlp)
   }
 
   private static func part<Value>(

@@ -85,7 +85,7 @@ final class SpanSender: TimerHandler {
     let body = batch.text.withSpan { Self.body(head.span, $0) }
     let request = GrantRequest(
       url: configuration.url.text,
-      headers: [("Content-Type", Secret("application/json"))] + configuration.headers,
+      headers: [("Content-Type", Secret("application/json"))] + configuration.headers.map { ($0.name, $0.value) },
       body: Secret(String(decoding: body, as: UTF8.self)), spendsRefreshToken: false)
     call = (request, batch.count)
     post(request)
