@@ -82,6 +82,12 @@ package final class Listener: EventHandler, TimerHandler {
   package func drain() {
     if timer == nil { return }
     acceptWaiting(atMost: .max)
+    stop()
+  }
+
+  /// Accepts no more. What is queued is left to whoever else has the socket.
+  package func stop() {
+    if timer == nil { return }
     if let registration { loop.deregister(registration, isClosing: false) }
     registration = nil
     if let timer { loop.timers.release(timer) }

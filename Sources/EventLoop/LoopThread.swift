@@ -85,6 +85,10 @@ package final class SignalSource: EventHandler {
   package static let hangup = SIGHUP
   /// Files that others rotate are to be opened again.
   package static let reopen = SIGUSR1
+  /// A new process is to take this one's place.
+  package static let replace = SIGUSR2
+  /// A process that this one has started is over.
+  package static let childEnded = SIGCHLD
 
   /// In the first thread, before others start: they inherit the mask.
   package static func block(_ signals: [Int32]) throws(SystemError) {

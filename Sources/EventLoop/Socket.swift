@@ -13,8 +13,10 @@ package enum Socket {
   }
 
   /// A listening socket. A stale Unix socket file that nobody listens on is replaced; new ones get mode 0660.
-  package static func listen(on address: SocketAddress, backlog: Int32 = 4096) throws(SystemError) -> Int32 {
-    let fd = try open(address.family)
+  package static func listen(
+    on address: SocketAddress, backlog: Int32 = 4096, kind: Kind = .stream
+  ) throws(SystemError) -> Int32 {
+    let fd = try open(address.family, kind)
     do throws(SystemError) {
       if case .unix(let path) = address {
         if unsafe address.withSockaddr({ unsafe connect(fd, $0, $1) }) == 0 {
@@ -27,7 +29,7 @@ package enum Socket {
         if case .ipv6 = address { try setOption(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
       }
       if unsafe address.withSockaddr({ unsafe bind(fd, $0, $1) }) != 0 { throw SystemError.last("bind") }
-      if case .unix(let path) = address, unsafe chmod(path, 0o660) != 0 { throw SystemError.last("chmod") }
+      if case .unix(let path) = address, unsafe chmod(path, kind.mode) != 0 { throw SystemError.last("chmod") }
       if Glibc.listen(fd, backlog) != 0 { throw SystemError.last("listen") }
       return fd
     } catch {
@@ -48,9 +50,20 @@ package enum Socket {
     }
   }
 
-  /// A stream socket that is non-blocking and closed on exec.
-  static func open(_ family: Int32) throws(SystemError) -> Int32 {
-    let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+  /// What goes over a socket.
+  package enum Kind: Sendable {
+    case stream
+    /// Messages between processes of one user, with descriptors.
+    case packets
+
+    fileprivate var type: Int32 { self == .stream ? Int32(SOCK_STREAM.rawValue) : Int32(SOCK_SEQPACKET.rawValue) }
+    /// Of a Unix socket's file.
+    fileprivate var mode: mode_t { self == .stream ? 0o660 : 0o600 }
+  }
+
+  /// A socket that is non-blocking and closed on exec.
+  static func open(_ family: Int32, _ kind: Kind = .stream) throws(SystemError) -> Int32 {
+    let kind = kind.type | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     let fd = socket(family, kind, 0)
     if fd < 0 { throw SystemError.last("socket") }
     return fd

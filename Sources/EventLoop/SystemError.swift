@@ -23,6 +23,9 @@ package struct SystemError: Error, Sendable, Equatable, CustomStringConvertible 
   /// The process or the machine has no more file descriptors.
   package var isOutOfDescriptors: Bool { errno == EMFILE || errno == ENFILE }
 
+  /// Nobody listens at a Unix socket's path, or there is none.
+  package var isNobody: Bool { errno == ENOENT || errno == ECONNREFUSED }
+
   /// It may succeed later, unchanged.
   package var isTryAgain: Bool { errno == EAGAIN || errno == ENOBUFS || errno == EINTR }
 }

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -101,3 +102,83 @@ static inline int linux_unacknowledged(int fd) {
 }
 // Gives the calling thread a table of descriptors of its own; for tests that use all of them up.
 static inline int linux_unshare_files(void) { return (int)syscall(SYS_unshare, 0x400 /* CLONE_FILES */); }
+
+// Sends one packet, with a descriptor when `passed` is none below 0.
+static inline ssize_t linux_send_packet(int fd, const void *bytes, size_t count, int passed) {
+  struct iovec part = {(void *)bytes, count};
+  union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } control = {{0}};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  if (passed >= 0) {
+    message.msg_control = control.bytes;
+    message.msg_controllen = sizeof control.bytes;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    __builtin_memcpy(CMSG_DATA(header), &passed, sizeof(int));
+  }
+  return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+// Receives one packet and the descriptor that came with it, -1 for none; more than one are closed. A packet that does not
+// fit is an error, EMSGSIZE.
+static inline ssize_t linux_receive_packet(int fd, void *bytes, size_t capacity, int *passed) {
+  struct iovec part = {bytes, capacity};
+  union { char bytes[CMSG_SPACE(4 * sizeof(int))]; struct cmsghdr align; } control;
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  *passed = -1;
+  ssize_t count = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  if (count < 0) return count;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    size_t descriptors = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < descriptors; i++) {
+      int descriptor;
+      __builtin_memcpy(&descriptor, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+      if (*passed < 0) *passed = descriptor; else close(descriptor);
+    }
+  }
+  if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+    if (*passed >= 0) close(*passed);
+    *passed = -1;
+    errno = EMSGSIZE;
+    return -1;
+  }
+  return count;
+}
+// Whose process the other end of a Unix socket is, as the kernel says: 0, or -1 with errno set.
+static inline int linux_peer(int fd, int32_t *process, uint32_t *user) {
+  // struct ucred is declared for _GNU_SOURCE only.
+  struct { int32_t process; uint32_t user, group; } peer;
+  socklen_t length = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return -1;
+  *process = peer.process;
+  *user = peer.user;
+  return 0;
+}
+// Starts a program with standard input, output and error and no other descriptor, and with signals as a shell gives them;
+// the number of an error, or 0. glibc declares the closing of descriptors for _GNU_SOURCE only.
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
+static inline int linux_start_program(
+    int32_t *process, const char *path, char *const *arguments, char *const *environment) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  if (posix_spawn_file_actions_init(&actions) != 0) return ENOMEM;
+  if (posix_spawnattr_init(&attributes) != 0) {
+    posix_spawn_file_actions_destroy(&actions);
+    return ENOMEM;
+  }
+  int result = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  if (result == 0) result = posix_spawnattr_setsigmask(&attributes, &none);
+  if (result == 0) result = posix_spawnattr_setsigdefault(&attributes, &all);
+  if (result == 0) result = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  pid_t started = 0;
+  if (result == 0) result = posix_spawn(&started, path, &actions, &attributes, arguments, environment);
+  *process = started;
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  return result;
+}
