@@ -31,6 +31,7 @@ final class MachineRig {
   var saves = 0
   var withdrawals = 0
   var stops = 0
+  var pauses = 0
   var announced: UInt64?
   /// Whether turns at the token host come at once.
   var givesTurns = true
@@ -125,6 +126,7 @@ final class MachineRig {
     case .withdraw: withdrawals += 1
     case .answer(let id, let answer): answers[id, default: []].append(answer)
     case .note(let event): events.append(event)
+    case .paused: pauses += 1
     case .stopped: stops += 1
     }
     return nil

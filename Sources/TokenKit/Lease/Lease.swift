@@ -10,7 +10,8 @@ public final class Lease: Sendable {
   public let lifetime: Duration
   /// Until when requests may take it: `expires` less 10 % of the lifetime, at most 5 s.
   public let usableUntil: BootInstant
-  private let accessToken: Secret
+  /// The token alone.
+  public let accessToken: Secret
   private let rules: InjectionRules
 
   /// Checks a token; nil if it has characters that can't stand in a header.

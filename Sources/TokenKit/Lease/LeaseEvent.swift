@@ -23,6 +23,8 @@ public struct GrantReply: Sendable {
 
 /// Something that happened. Numbers (`attempt`, `write`, `read`) name the action that it answers.
 public enum LeaseEvent: Sendable {
+  /// Before `loaded`: a pair that the process before this one had in memory, and maybe not in the store.
+  case inherited(StoredCredential)
   /// The row was read at start. Everything before this one waits for it.
   case loaded(StoreRecord)
   /// A data loop (or a person) asks; `id` is unique and comes back in exactly one `answer`.
@@ -55,6 +57,11 @@ public enum LeaseEvent: Sendable {
   case termsChanged(LeaseTerms)
   /// A person has logged in: a pair of a new family.
   case loggedIn(GrantReply)
+  /// Start nothing that needs the store; finish and store the grant in flight, then say `paused`. Who asks waits, unless
+  /// the lease at hand will do.
+  case pause
+  /// Go on. `wasAway`: another process may have had the store since `paused`.
+  case resume(wasAway: Bool)
   /// Start no grant any more; finish and store the one in flight.
   case shutdown
 }
@@ -89,6 +96,8 @@ public enum LeaseAction: Sendable {
   case answer(id: UInt64, LeaseAnswer)
   /// Tell the log.
   case note(CredentialEvent)
+  /// After `pause`: nothing is in flight or has to be stored any more. Comes once for each.
+  case paused
   /// After `shutdown`: nothing is in flight or unsaved any more. Comes once.
   case stopped
 }

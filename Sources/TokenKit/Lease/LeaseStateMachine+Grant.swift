@@ -58,6 +58,9 @@ extension LeaseStateMachine {
       if isStopping {
         abandon(keepsMark: isUnanswered)
         becomeStopped()
+      } else if isPaused {
+        abandon(keepsMark: isUnanswered)
+        state = .resting
       } else {
         announceOrCall(attempt, now)
       }
@@ -83,6 +86,9 @@ extension LeaseStateMachine {
         // The error may hide a success.
         abandon(keepsMark: isUnanswered)
         becomeStopped()
+      } else if isPaused {
+        abandon(keepsMark: isUnanswered)
+        state = .resting
       } else if mayGoUnmarked(now) {
         callUnmarked(attempt, now)
       } else {

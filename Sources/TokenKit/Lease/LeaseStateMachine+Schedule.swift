@@ -43,7 +43,8 @@ extension LeaseStateMachine {
       if let instant { next = next.map { min($0, instant) } ?? instant }
     }
     consider(alarmCheckAt)
-    consider(readAgainAt)
+    if isPaused, !isBusy { return next }
+    if !isPaused { consider(readAgainAt) }
     let hasAdmin = waiters.contains { $0.want.cause == .admin }
     switch state {
     case .resting:

@@ -166,7 +166,7 @@ extension LeaseStateMachine {
     if stored < row.generation {
       // A store that fell behind (a failover) is overwritten from memory, never adopted.
       storedGeneration = stored
-      if case .resting = state, row.accessToken != nil { rewrite(now) }
+      if case .resting = state, row.accessToken != nil, !isPaused { rewrite(now) }
     } else if let verdict = record.row?.needsLogin, record.row?.refreshToken == row.refreshToken, row.needsLogin == nil
     {
       self.row?.needsLogin = verdict

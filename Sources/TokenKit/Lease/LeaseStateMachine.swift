@@ -180,6 +180,10 @@ public struct LeaseStateMachine: Sendable {
   }
   private var boxedLogin = Boxed<GrantReply>.none
   var isStopping = false
+  /// Another process is to have the store: nothing is started.
+  var isPaused = false
+  /// That nothing is under way any more was said.
+  var isPauseTold = false
   var alarms: Set<CredentialAlarm> = []
   @CompactInstant var alarmCheckAt: BootInstant?
   var actions: [LeaseAction] = []
@@ -238,7 +242,10 @@ public struct LeaseStateMachine: Sendable {
   /// Takes an event and says what to do. Events that answer something that is no longer asked change nothing.
   public mutating func handle(_ event: LeaseEvent, at now: Moment) -> [LeaseAction] {
     switch event {
-    case .loaded(let record): loaded(record, now)
+    case .inherited(let pair): inherit(pair)
+    case .loaded(let record):
+      loaded(record, now)
+      keepInherited(now)
     case .want(let id, let want): wanted(id, want, now)
     case .wakeUp: wokeUp(now)
     case .accepted(let generation):
@@ -257,9 +264,11 @@ public struct LeaseStateMachine: Sendable {
     case .wrote(let write, let result): wrote(write, result, now)
     case .reread(let read, let result): reread(read, result, now)
     case .storeChanged(let generation):
-      if generation != storedGeneration, !isStopping { read() }
+      if generation != storedGeneration, !isStopping, !isPaused { read() }
     case .termsChanged(let terms): newTerms = terms
     case .loggedIn(let reply): login = reply
+    case .pause: isPaused = true
+    case .resume(let wasAway): resume(wasAway: wasAway)
     case .shutdown: isStopping = true
     }
     settle(now)
@@ -271,11 +280,16 @@ public struct LeaseStateMachine: Sendable {
 
   /// What follows from the state as it is now, whichever event led to it.
   private mutating func settle(_ now: Moment) {
-    applyNewTerms(now)
-    applyLogin(now)
+    if !isPaused {
+      applyNewTerms(now)
+      applyLogin(now)
+    }
     if isStopping { stopWhereverPossible(now) }
     answerSatisfied(now)
+    if isPaused { pauseWhereverPossible(now) }
     switch state {
+    case .stopped: failAll(LeaseFailure(.shuttingDown))
+    case _ where isPaused: break
     case .resting: considerGrant(now)
     case .queued(_, let until): failWherePatienceEnds(until, now)
     case .backingOff(let wait) where now.boot >= wait.until:
@@ -296,14 +310,14 @@ public struct LeaseStateMachine: Sendable {
         failAll(LeaseFailure(.storeUnavailable, until: retryAt))
       }
     case .unsaved(_, let retryAt): failAll(LeaseFailure(.storeUnavailable, until: retryAt))
-    case .stopped: failAll(LeaseFailure(.shuttingDown))
     case .loading, .beginning, .blocked, .announcing, .calling, .rereading, .saving: break
     }
   }
 
   /// The time has come for something: every deadline is looked at.
   private mutating func wokeUp(_ now: Moment) {
-    if let at = readAgainAt, now.boot >= at { read() }
+    if isPaused, !isBusy { return }
+    if let at = readAgainAt, now.boot >= at, !isPaused { read() }
     switch state {
     case .resting:
       if let at = rewriteAt, now.boot >= at { rewrite(now) }

@@ -99,6 +99,7 @@ extension CredentialManager {
     case .note(let event):
       if case .loggedIn = event { entry.logins.taken += take(&entry.logins.pending) }
       note(event, of: entry)
+    case .paused: notePaused()
     case .stopped:
       markStopped(entry)
       for completion in take(&entry.logins.taken) + take(&entry.logins.pending) { completion(.stopped) }

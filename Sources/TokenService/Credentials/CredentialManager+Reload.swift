@@ -262,7 +262,8 @@ extension CredentialManager {
 
   /// The name of a credential that was removed has come back, and nothing of the old one is in flight any more.
   func revive(_ old: Entry, _ record: StoreRecord? = nil) {
-    guard !isStopping, entries[old.index] === old, let definition = successors.removeValue(forKey: old.index) else {
+    guard !isStopping, !isPaused, entries[old.index] === old, let definition = successors.removeValue(forKey: old.index)
+    else {
       return
     }
     let terms: LeaseTerms

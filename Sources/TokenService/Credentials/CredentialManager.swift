@@ -126,7 +126,7 @@ package final class CredentialManager {
     }
   }
 
-  let ports: ManagerPorts
+  var ports: ManagerPorts
   let owner: String
   let fingerprinter: Fingerprinter
   private let onEvent: (_ credential: String, CredentialEvent) -> Void
@@ -138,6 +138,10 @@ package final class CredentialManager {
   var timer: (name: ManagerTimer, at: BootInstant)?
   private var lastWant: UInt64 = 0
   private var stopped: (() -> Void)?
+  /// Who waits for `pause`, and how many are still at something.
+  var paused: (() -> Void)?
+  var pausing = 0
+  var isPaused = false
   private var stoppedCount = 0
   var random: RandomSource
   /// What later reloads have brought back of those that were removed and have not stopped yet.
@@ -265,7 +269,7 @@ package final class CredentialManager {
     credential: Int, _ reply: GrantReply, completion: @escaping (LoginOutcome) -> Void = { _ in }
   ) -> Bool {
     let entry = entries[credential]
-    guard !entry.isStopped, HeaderText.isAccessToken(reply.token.accessToken.reveal()) else { return false }
+    guard !entry.isStopped, !isPaused, HeaderText.isAccessToken(reply.token.accessToken.reveal()) else { return false }
     entry.logins.pending.append(completion)
     feed(.loggedIn(reply), to: entry)
     return true

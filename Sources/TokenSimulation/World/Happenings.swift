@@ -32,6 +32,8 @@ struct Happening {
     case probe
     /// The drain of `process` is over.
     case drainOver
+    /// A replacement of the process came to nothing: in time (1), or too late (0).
+    case letGoOver
   }
 
   var at: Int64

@@ -27,7 +27,7 @@ extension Simulation {
     let place = random.below(places.count)
     let credential = random.below(servers.count)
     let duration = random.one(of: [1, 5, 12, 40]) * random.below(Span.second) + Span.millisecond
-    switch random.below(13) {
+    switch random.below(15) {
     case 0:
       trace("the token server goes down")
       incidents.isServerDown = true
@@ -65,6 +65,8 @@ extension Simulation {
       isClockStepped = true
     case 9: refresh(place, credential)
     case 10: drain(place)
+    case 13: letGo(place, takesBack: true)
+    case 14: letGo(place, takesBack: false)
     default:
       if losses[credential].loss != nil {
         login(place, credential)
@@ -170,12 +172,39 @@ extension Simulation {
     guard let replica = replica(at: place) else { return }
     trace("\(replica.owner) is asked to stop")
     replica.isDraining = true
+    replica.hasLetGo = false
     add(.drainOver, at: now + 30 * Span.second, replica)
     replica.manager?.shutdown { [unowned self, unowned replica] in kill(replica, "it has stopped") }
   }
 
+  /// Another process is to take the place of this one: it does, or comes to nothing and this one goes on.
+  private func letGo(_ place: Int, takesBack: Bool) {
+    guard let replica = replica(at: place), !replica.isLettingGo else { return }
+    trace("\(replica.owner) lets go of the store")
+    replica.isLettingGo = true
+    add(.letGoOver, at: now + 30 * Span.second, replica)
+    replica.manager?.pause { [unowned self, unowned replica] in
+      replica.hasLetGo = true
+      if takesBack {
+        add(.letGoOver, at: now + random.below(4 * Span.second), replica, 1)
+      } else if replica.isAlive, !replica.isDraining, let pairs = replica.manager?.pairsOnlyInMemory {
+        heirlooms[replica.place] = pairs
+        kill(replica, "it was replaced")
+      }
+    }
+  }
+
+  /// - Parameter wasAway: the store was given away; else it took too long to get there.
+  func letGoEnds(_ replica: Replica, wasAway: Bool) {
+    guard replica.isLettingGo else { return }
+    trace("\(replica.owner) goes on with the store")
+    replica.isLettingGo = false
+    replica.hasLetGo = false
+    replica.manager?.resume(with: wasAway ? replica : nil)
+  }
+
   func login(_ place: Int, _ credential: Int) {
-    guard let replica = replica(at: place) else { return }
+    guard let replica = replica(at: place), !replica.isLettingGo else { return }
     let pair = servers[credential].login(at: now)
     trace("\(replica.owner) c\(credential) gets a login: \(pair.refresh.refreshText)")
     let moment = replica.now

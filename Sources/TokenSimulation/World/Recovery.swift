@@ -40,6 +40,7 @@ extension Simulation {
         startProcess(place)
       } else {
         replicas[places[place]].effectsLeft = -1
+        letGoEnds(replicas[places[place]], wasAway: true)
         if plan.isShared { add(.poll, at: now + random.below(5 * Span.second), replicas[places[place]]) }
       }
     }

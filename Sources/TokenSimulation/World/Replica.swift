@@ -16,6 +16,10 @@ final class Replica {
   var isAlive = true
   /// After SIGTERM.
   var isDraining = false
+  /// Another process is to have the store.
+  var isLettingGo = false
+  /// It has said that nothing is under way: from then on it asks nothing of the store, and makes no call.
+  var hasLetGo = false
   /// Effects left until it is killed; -1: it isn't.
   var effectsLeft = -1
   var timers: [(id: UInt64, action: () -> Void)] = []
@@ -57,7 +61,7 @@ final class Replica {
   }
 
   /// Makes the manager and lets it read its rows.
-  func start(definitions: [CredentialDefinition], randomSeed: UInt64) {
+  func start(definitions: [CredentialDefinition], randomSeed: UInt64, inheriting pairs: [StoredCredential]) {
     let manager: CredentialManager
     do {
       manager = try CredentialManager(
@@ -70,6 +74,7 @@ final class Replica {
       return
     }
     self.manager = manager
+    manager.inherit(pairs)
     manager.start { [unowned self] result in
       // A store that can't be read is an error to stop at.
       if case .failure = result { world.kill(self, "its store can't be read") }

@@ -29,6 +29,8 @@ final class Simulation {
   var isClockStepped = false
   var hasFailedOver = false
   var incidents = Incidents()
+  /// What processes that were replaced had only in memory, by place.
+  var heirlooms: [Int: [StoredCredential]] = [:]
   var recovery: Recovery?
   var outcome = SimulationOutcome()
   private let definitions: [CredentialDefinition]
@@ -154,6 +156,7 @@ final class Simulation {
         let known = replica.credentials[Int(number)].holds
         replica.credentials[Int(number)].holds = nil
         known?()
+      case .letGoOver: letGoEnds(replica, wasAway: number == 1)
       case .drainOver: if replica.isDraining { replica.manager?.giveUp() }
       default: break
       }
@@ -170,7 +173,8 @@ final class Simulation {
     places[place] = replica.serial
     if random.chance(rates.crash * 8) { replica.effectsLeft = random.below(24) }
     trace("\(replica.owner) starts at place \(place)")
-    replica.start(definitions: definitions, randomSeed: random.next())
+    let pairs = heirlooms.removeValue(forKey: place) ?? []
+    replica.start(definitions: definitions, randomSeed: random.next(), inheriting: pairs)
   }
 
   func kill(_ replica: Replica, _ why: String) {

@@ -66,6 +66,7 @@ extension Replica: CredentialStoreClient {
 
   private func enqueue(_ job: StoreQueue.Job) {
     guard isAlive else { return }
+    if hasLetGo { world.violate(.oneGrantInFlight, "\(owner) uses the store that another process may have") }
     store.jobs.append(job)
     if store.jobs.count == 1 { beginJob() }
   }

@@ -31,6 +31,7 @@ extension Replica: GrantTransport {
     completion: @escaping (Result<GrantResponse, GrantTransportFailure>) -> Void
   ) {
     guard isAlive else { return }
+    if hasLetGo { world.violate(.oneGrantInFlight, "\(owner) makes a call after it has let go of the store") }
     let credential = Database.index(request.url)
     world.send(request.spendsRefreshToken ? TokenName(request.body) : nil, of: credential, from: self, completion)
     effect("call sent")
