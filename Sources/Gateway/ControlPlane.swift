@@ -7,7 +7,8 @@ internal import TokenService
 
 /// Confined to the control loop.
 final class ControlPlane {
-  private enum Phase { case starting, serving, draining, ended }
+  /// `handingOver`: as `serving`, but the store is another process's, or about to be.
+  enum Phase { case starting, serving, handingOver, draining, ended }
 
   let loop: EventLoop
   let logger: Logger
@@ -30,24 +31,42 @@ final class ControlPlane {
   private let clock = SystemClock()
   private let resolver: Resolver
   private let transport: CurlTransport
-  private var store: StoreWorker?
+  var store: StoreWorker?
   private(set) var manager: CredentialManager?
   private var receiver: Mailbox<ControlMessage>.Receiver?
   /// By the upstream's place.
   private var watchers: [Int: NameWatcher] = [:]
   /// Of upstreams that the last reload took away: requests may still wait for the first answer.
   private var lastWatchers: [NameWatcher] = []
+  static let signals = [
+    SignalSource.terminate, SignalSource.interrupt, SignalSource.hangup, SignalSource.reopen, SignalSource.replace,
+    SignalSource.childEnded,
+  ]
   private var signals: SignalSource?
-  private var phase = Phase.starting
+  var phase = Phase.starting
   private var drainedWorkers = 0
   private var listeningWorkers: Int
-  private var isStoreReleased = false
+  var isStoreReleased = false
   private var drainTimer: ManagerTimer?
   private var drainDeadline = BootInstant(nanoseconds: .max)
   let accessLog: AccessLogControl
   let tracing: TracingControl
   private(set) var reloads: ReloadControl?
   weak var admin: AdminServer?
+  let adminSocket: Int32
+  /// Who asks to take this process's place; nil until it serves, and when that can't be asked.
+  var handover: HandoverServer?
+  let successor: SuccessorStart
+  /// The process whose place this one takes, until it is over.
+  var predecessor: HandoverClient?
+  /// To the process that has taken this one's place.
+  var relay: LeaseRelay?
+  /// The store is wanted back, and not open yet.
+  var isTakingBack = false
+  var reopening: StoreWorker?
+  /// Why the last replacement came to nothing.
+  var lastReplacementFailure: (reason: String, at: BootInstant)?
+  private var loopWatch: LoopWatchdog?
   /// nil when no service manager asks how we are.
   let service: ServiceReporter?
   let metrics: MetricsControl
@@ -59,8 +78,11 @@ final class ControlPlane {
 
   init(
     _ loop: EventLoop, _ shared: ProcessShared, routed: Set<Int>, source: ConfigurationSource,
-    environment: [String: String], ready: @escaping () -> Void
+    environment: [String: String], predecessor: HandoverClient?, program: ProgramStart?, ready: @escaping () -> Void
   ) throws {
+    self.predecessor = predecessor
+    successor = SuccessorStart(program, logger: shared.logger)
+    adminSocket = shared.adminSocket
     self.loop = loop
     configuration = shared.inputs.configuration
     places = shared.inputs.places
@@ -112,19 +134,29 @@ final class ControlPlane {
   /// Opens the store, reads the credentials, then lets the data loops start.
   func start() throws {
     service?.describe = { [unowned self] in serviceStatus }
-    // A store that another process holds is waited for as long as a drain may take.
-    service?.starting(within: configuration.timeouts.drain)
+    // A store that another process holds is waited for as long as a drain may take. With a predecessor it is that process
+    // which the service manager listens to.
+    if predecessor == nil { service?.starting(within: configuration.timeouts.drain) }
     receiver = try control.attach(to: loop) { [unowned self] in receive($0) }
-    let handled = [
-      SignalSource.terminate, SignalSource.interrupt, SignalSource.hangup, SignalSource.reopen,
-    ]
-    signals = try SignalSource(loop, handled) { [unowned self] in
-      if $0 == SignalSource.reopen { return accessLog.reopen() }
-      if $0 == SignalSource.hangup { return requestReload() }
-      logger.notice("signal received, draining", metadata: ["signal": "\($0)"])
-      drain()
+    signals = try SignalSource(loop, Self.signals) { [unowned self] in
+      switch $0 {
+      case SignalSource.reopen: accessLog.reopen()
+      case SignalSource.hangup: requestReload()
+      case SignalSource.replace: requestReplacement()
+      case SignalSource.childEnded: successor.lookAfter { [unowned self] in if relay == nil { replacementFailed($0) } }
+      default:
+        logger.notice("signal received, draining", metadata: ["signal": "\($0)"])
+        drain()
+      }
     }
-    let store = try openStore()
+    if let predecessor { predecessor.askForStore(self) } else { try startCredentials(inheriting: []) }
+  }
+
+  /// - Parameter pairs: of the process before this one, which the store may not have.
+  func startCredentials(inheriting pairs: [StoredCredential]) throws {
+    let store = try openStore { [unowned self] result in
+      if case .failure(let error) = result { fail("the store can't be opened: \(error.message)") }
+    }
     self.store = store
     let manager = try CredentialManager(
       definitions: configuration.credentials.map {
@@ -143,6 +175,7 @@ final class ControlPlane {
     }
     self.manager = manager
     configuration.forgetCredentials()
+    manager.inherit(pairs)
     manager.start { [unowned self] result in
       if phase != .starting { return }
       switch result {
@@ -151,11 +184,25 @@ final class ControlPlane {
         // When what the start has taken is free again.
         _ = timers.schedule(at: clock.now.boot + .seconds(1)) { ProcessMemory.trim() }
         ready()
-        service?.ready()
+        if predecessor != nil {
+          watchLoops()
+        } else {
+          service?.ready()
+          awaitSuccessor(nil)
+        }
         reloads?.goOn()
       case .failure(let error): fail("the store can't be read: \(error.message)")
       }
     }
+  }
+
+  private func requestReplacement() {
+    if isEnding { return logger.info("SIGUSR2 while the gateway is stopping does nothing") }
+    if handover == nil || handover?.isUnderWay == true || successor.isRunning {
+      let reason = handover == nil ? "this process can't be replaced" : "another replacement is under way"
+      return logger.warning("SIGUSR2 does nothing", metadata: ["reason": "\(reason)"])
+    }
+    if let failure = successor.start() { replacementFailed(failure) }
   }
 
   private func requestReload() {
@@ -164,10 +211,17 @@ final class ControlPlane {
     reloads?.request(.signal)
   }
 
-  private func openStore() throws -> StoreWorker {
-    let opened: (Result<Void, StoreError>) -> Void = { [unowned self] result in
-      if case .failure(let error) = result { fail("the store can't be opened: \(error.message)") }
+  /// The old process is told to stop accepting when every data loop turns, and so accepts itself.
+  private func watchLoops() {
+    loopWatch = LoopWatchdog(loop, mailboxes, interval: nil, firstTicket: 1 << 63) { [unowned self] in
+      predecessor?.started()
     }
+    loopWatch?.start()
+  }
+
+  func openStore(
+    _ opened: @escaping (Result<Void, StoreError>) -> Void
+  ) throws(SystemError) -> StoreWorker {
     let limit = configuration.timeouts.drain
     let cipher = configuration.store.cipher
     switch configuration.store.place {
@@ -224,7 +278,9 @@ final class ControlPlane {
     case .accessLogDropped(let lines, let reason): accessLog.note(dropped: lines, reason)
     case .counters(let part): metrics.receive(part)
     case .spans(let buffer, let worker): tracing.receive(buffer, from: worker)
-    case .turned(let ticket): service?.turned(ticket: ticket)
+    case .turned(let ticket):
+      service?.turned(ticket: ticket)
+      loopWatch?.turned(ticket: ticket)
     case .drained:
       drainedWorkers += 1
       endIfDone()
@@ -232,15 +288,9 @@ final class ControlPlane {
   }
 
   private func answer(_ question: LeaseQuestion, _ credential: Int, _ worker: Int) {
-    guard let manager else { return }
-    switch question {
-    case .want(let want):
-      let mailbox = mailboxes[worker]
-      manager.want(credential: credential, want) { mailbox.send(.answer($0, credential: credential)) }
-    case .accepted(let generation): manager.accepted(credential: credential, generation: generation)
-    case .replayRejected(let route): manager.replayRejected(credential: credential, route: route)
-    case .routeRecovered(let route): manager.routeRecovered(credential: credential, route: route)
-    }
+    guard case .want(let want) = question else { return tell(question, credential) }
+    let mailbox = mailboxes[worker]
+    ask(want, credential) { mailbox.send(.answer($0, credential: credential)) }
   }
 
   /// What scrapes and the status page tell, on this loop, within about a second.
@@ -257,7 +307,7 @@ final class ControlPlane {
 
   // MARK: The end
 
-  private func fail(_ reason: String) {
+  func fail(_ reason: String) {
     if failure == nil {
       failure = reason
       logger.critical("can't go on", metadata: ["reason": "\(reason)"])
@@ -273,22 +323,32 @@ final class ControlPlane {
     case .starting:
       phase = .ended
       return loop.stop()
-    case .serving: phase = .draining
+    case .serving, .handingOver: phase = .draining
     }
+    handover?.stop()
     service?.stopping(within: configuration.timeouts.drain)
     reloads?.goOn()
-    for mailbox in mailboxes { mailbox.send(.drain) }
+    finishConnections()
     manager?.shutdown { [unowned self] in releaseStore() }
+  }
+
+  /// Accepts nothing any more, and lets what is going on come to its end.
+  func finishConnections() {
+    for mailbox in mailboxes { mailbox.send(.drain) }
     drainDeadline = clock.now.boot + configuration.timeouts.drain
     drainTimer = timers.schedule(at: drainDeadline) { [unowned self] in
       logger.warning("the drain time is over; what is left is cut")
       manager?.giveUp()
       for mailbox in mailboxes { mailbox.send(.abort) }
+      predecessor?.close()
+      predecessor = nil
+      endIfDone()
     }
   }
 
   private func releaseStore() {
-    guard let store else { return }
+    // Another process has it, or it is being closed for one.
+    guard let store else { return endIfDone() }
     store.close { [unowned self] result in
       if case .failure(let error) = result {
         logger.error("the store was not closed in order", metadata: ["error": "\(error.message)"])
@@ -298,8 +358,9 @@ final class ControlPlane {
     }
   }
 
-  private func endIfDone() {
-    guard phase == .draining, isStoreReleased, drainedWorkers == mailboxes.count else { return }
+  /// Whoever still needs leases from here is waited for, as long as a drain may take.
+  func endIfDone() {
+    guard phase == .draining, isStoreReleased, drainedWorkers == mailboxes.count, predecessor == nil else { return }
     phase = .ended
     // What was cut when the time was over is worth a moment more.
     let left = max(drainDeadline - clock.now.boot, .seconds(1))
@@ -312,6 +373,8 @@ final class ControlPlane {
     resolver.stop()
     accessLog.close()
     service?.close()
+    loopWatch?.close()
+    handover?.close()
     loop.stop()
   }
 }

@@ -1,5 +1,5 @@
 // Starts the process's threads and waits for their end: what `gateway serve` calls.
-internal import EventLoop
+package import EventLoop
 internal import HTTPWire
 internal import Logging
 
@@ -9,16 +9,19 @@ package enum GatewayServer {
   /// - Parameters:
   ///   - source: where a reload reads it again.
   ///   - environment: for what a service manager says in it (sd_notify, socket activation).
+  ///   - replaces: takes the place of the gateway that runs, if one does.
+  ///   - program: how to start another process that takes this one's place; nil: SIGUSR2 can't ask for one.
   /// - Throws: what keeps it from starting, in words for the person who starts it.
   package static func run(
-    _ configuration: GatewayConfiguration, source: ConfigurationSource, environment: [String: String]
+    _ configuration: GatewayConfiguration, source: ConfigurationSource, environment: [String: String],
+    replaces: Bool = false, program: ProgramStart? = nil
   ) throws(StartFailure) {
     Process.ignoreBrokenPipes()
     Process.forbidDumps()
     let settings = LogSettings(level: configuration.log.level, format: configuration.log.format)
     let logger = Logger(label: "gateway") { LineLogHandler(label: $0, settings) }
     do {
-      try serve(configuration, source, environment, logger, settings)
+      try serve(configuration, source, environment, logger, settings, replaces: replaces, program)
     } catch let failure as StartFailure {
       throw failure
     } catch {
@@ -28,13 +31,18 @@ package enum GatewayServer {
 
   private static func serve(
     _ configuration: GatewayConfiguration, _ source: ConfigurationSource, _ environment: [String: String],
-    _ logger: Logger, _ logSettings: LogSettings
+    _ logger: Logger, _ logSettings: LogSettings, replaces: Bool, _ program: ProgramStart?
   ) throws {
-    try SignalSource.block([
-      SignalSource.terminate, SignalSource.interrupt, SignalSource.hangup, SignalSource.reopen,
-    ])
+    try SignalSource.block(ControlPlane.signals)
     let descriptors = Process.raiseDescriptorLimit()
-    let shared = try ProcessShared(configuration, logger, logSettings, environment, descriptors: descriptors)
+    // Otherwise not before the inherited descriptors were looked at: numbers that are free may be among those.
+    let early = replaces ? try EventLoop() : nil
+    let predecessor = try early.flatMap { try self.predecessor($0, configuration, logger) }
+    // The kernel closes a dying process's sockets one after the other: what it was asked by may be gone before its ports.
+    let mayBeEnding = replaces && predecessor?.isAlone ?? true
+    let shared = try ProcessShared(
+      configuration, logger, logSettings, environment, predecessor, patience: mayBeEnding ? .seconds(3) : .zero,
+      descriptors: descriptors)
     let adminSocket = shared.adminSocket
     // Before the credentials are forgotten, which only the manager keeps.
     var plans = shared.mailboxes.map { _ in DataPlanePlan(shared.inputs, tenure: PlanTenure(0, shared.control)) }
@@ -45,16 +53,26 @@ package enum GatewayServer {
         metadata: ["descriptors": "\(descriptors)", "connections": "\(connections)"])
     }
     var threads: [LoopThread.Handle] = []
-    let loop = try EventLoop()
+    let loop = try early ?? EventLoop()
     var startError: (any Error)?
     var started: (() -> Void)?
     let plane = try ControlPlane(
-      loop, shared, routed: plans.first?.credentials ?? [], source: source, environment: environment
+      loop, shared, routed: plans.first?.credentials ?? [], source: source, environment: environment,
+      predecessor: predecessor, program: program
     ) { started?() }
+    var admin: AdminServer?
+    let openAdmin = { [unowned plane] in
+      let server = try AdminServer(
+        loop, fd: adminSocket, plane: plane, address: configuration.admin, token: configuration.adminToken)
+      plane.admin = server
+      admin = server
+    }
     started = { [unowned plane] in
       started = nil
       ProcessMemory.releaseStartupCode()
       do {
+        // Until now the old process has answered there.
+        if admin == nil { try openAdmin() }
         plane.watchNames(plans.first?.upstreams ?? [])
         for context in shared.contexts(plans) { threads.append(try start(context)) }
         // The loops have theirs.
@@ -70,9 +88,7 @@ package enum GatewayServer {
       }
     }
     try plane.start()
-    let admin = try AdminServer(
-      loop, fd: adminSocket, plane: plane, address: configuration.admin, token: configuration.adminToken)
-    plane.admin = admin
+    if predecessor == nil { try openAdmin() }
     let adminAddress = (try? Socket.localAddress(adminSocket)) ?? configuration.admin
     logger.notice(
       "starting",
@@ -81,12 +97,27 @@ package enum GatewayServer {
         "descriptors": "\(descriptors)",
       ])
     try loop.run()
-    admin.close()
+    admin?.close()
     if let startError { throw startError }
     if let failure = plane.failure { throw StartFailure(failure) }
     for thread in threads { thread.join() }
     Socket.close(adminSocket)
     logger.notice("stopped")
+  }
+
+  /// The gateway that runs, with its sockets here; nil when none runs.
+  private static func predecessor(
+    _ loop: EventLoop, _ configuration: GatewayConfiguration, _ logger: Logger
+  ) throws(StartFailure) -> HandoverClient? {
+    guard
+      let predecessor = try HandoverClient.connect(
+        loop, to: configuration.handover, store: configuration.store.label)
+    else {
+      logger.notice("no gateway runs that could be replaced", metadata: ["handover": "\(configuration.handover)"])
+      return nil
+    }
+    try predecessor.takeSockets()
+    return predecessor
   }
 
   private static func start(_ context: WorkerContext) throws(SystemError) -> LoopThread.Handle {

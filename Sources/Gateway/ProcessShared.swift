@@ -20,15 +20,15 @@ struct ProcessShared {
   /// Opens what has to be open before the store is.
   init(
     _ configuration: GatewayConfiguration, _ logger: Logger, _ logSettings: LogSettings,
-    _ environment: [String: String],
-    descriptors: UInt64
+    _ environment: [String: String], _ predecessor: HandoverClient?, patience: Duration, descriptors: UInt64
   ) throws {
     inputs = try PlanInputs(configuration)
     self.logger = logger
     self.logSettings = logSettings
     accessLog = try Self.openAccessLog(configuration.log)
     let sockets = try ListeningSockets.open(
-      configuration.listeners.map { ($0.name, $0.address) }, admin: configuration.admin, environment)
+      configuration.listeners.map { ($0.name, $0.address) }, admin: configuration.admin, environment, predecessor,
+      patience: patience)
     listening = ListenerSet(workers: configuration.workers, configuration, inputs.places, sockets.listeners)
     adminSocket = sockets.admin
     limits = ProcessLimits(configuration, inputs.places, descriptors: descriptors)

@@ -56,15 +56,24 @@ struct ConfigurationOption: ParsableArguments {
 
 struct Serve: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Serve requests until SIGTERM or SIGINT, then drain. SIGHUP reads the configuration again.")
+    abstract: "Serve requests until SIGTERM or SIGINT, then drain.",
+    discussion: """
+      SIGHUP reads the configuration again. SIGUSR2 starts this program anew, as --replace does, so that another version \
+      goes on without a request or a connection lost. SIGUSR1 opens the access log again.
+      """)
 
   @OptionGroup var file: ConfigurationOption
+  @Flag(help: "Take the place of the running gateway: its sockets first, then its store. Starts as usual if none runs.")
+  var replace = false
 
   func run() throws {
+    // Before anything may have changed what the program's file is.
+    let environment = ProcessInfo.processInfo.environment
+    let program = ProgramStart.replacing(arguments: CommandLine.arguments, environment: environment)
     let configuration = try file.load()
     do throws(StartFailure) {
       try GatewayServer.run(
-        configuration, source: file.source(), environment: ProcessInfo.processInfo.environment)
+        configuration, source: file.source(), environment: environment, replaces: replace, program: program)
     } catch {
       StandardError.write(line: "gateway: \(error)")
       throw ExitCode(1)

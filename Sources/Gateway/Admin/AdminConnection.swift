@@ -55,6 +55,16 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
     server.closed(self)
   }
 
+  /// The next request is for another process. An answer without an end is not waited for.
+  func closeUnlessAnswering() {
+    keepsAlive = false
+    switch phase {
+    case .head where input.isEmpty: close()
+    case .streaming(let source) where source.isEndless: close()
+    case .head, .body, .answering, .streaming, .ending: break
+    }
+  }
+
   private func restartTimer() {
     if let timer { server.loop.timers.schedule(timer, at: server.loop.now + Self.timeout) }
   }
@@ -122,7 +132,7 @@ final class AdminConnection: StreamDelegate, TimerHandler, Runnable {
       return true
     }
     number += 1
-    keepsAlive = head.keepsAlive
+    keepsAlive = head.keepsAlive && !server.isYielding
     wantsBody = head.method != .head
     takesChunks = head.minorVersion > 0
     switch server.judge(head, bytes) {

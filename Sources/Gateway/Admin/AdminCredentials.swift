@@ -55,7 +55,7 @@ struct AdminCredentials {
     }
     if isTaken { return }
     timer.cancel()
-    responder.send(.error(503, "the gateway is stopping"))
+    responder.send(.error(503, "the gateway is stopping, or being replaced: try again"))
   }
 
   private func find(_ request: AdminRequest, _ responder: AdminResponder) -> (CredentialManager, index: Int)? {

@@ -11,6 +11,7 @@ final class AdminServer {
   let loop: EventLoop
   private var access: AdminAccess
   private var listener: Listener?
+  private(set) var isYielding = false
   private var connections: [ObjectIdentifier: AdminConnection] = [:]
   private let routes: [AdminRoute]
 
@@ -64,6 +65,14 @@ final class AdminServer {
   }
 
   func closed(_ connection: AdminConnection) { connections[ObjectIdentifier(connection)] = nil }
+
+  /// Another process has the listener from now on. Requests at hand are answered, and people who look are sent there.
+  func yield() {
+    isYielding = true
+    listener?.stop()
+    listener = nil
+    for connection in Array(connections.values) { connection.closeUnlessAnswering() }
+  }
 
   func close() {
     listener?.drain()

@@ -7,6 +7,8 @@ protocol AdminSource: AnyObject {
   var isComplete: Bool { get }
   /// The next bytes, some kilobytes; none: it takes longer, ask again in the next turn.
   func next() -> [UInt8]
+  /// It goes on for as long as somebody reads.
+  var isEndless: Bool { get }
   /// There is nothing to give for now, and it says when there is.
   var isIdle: Bool { get }
   /// - Parameter wake: to be called when there is something again.
@@ -14,6 +16,7 @@ protocol AdminSource: AnyObject {
 }
 
 extension AdminSource {
+  var isEndless: Bool { false }
   var isIdle: Bool { false }
   func whenReady(_ wake: @escaping () -> Void) {}
 }

@@ -28,10 +28,11 @@ package enum ConfigurationLoader {
   ) -> Result<LoadedConfiguration, InvalidConfiguration> {
     do {
       let file = try SystemFile.read(path, limit: largestFile)
-      let directory = SystemFile.directory(of: SystemFile.absolute(path))
+      let absolute = SystemFile.absolute(path)
+      let directory = SystemFile.directory(of: absolute)
+      let name = absolute.split(separator: "/").last.map(String.init) ?? "gateway.json"
       return read(
-        file.bytes, directory: directory, registry: registry,
-        environment: environment, unread: unread)
+        file.bytes, name: name, directory: directory, registry: registry, environment: environment, unread: unread)
     } catch {
       return .failure(InvalidConfiguration(problems: [SettingsProblem(path: "", message: "the file \(error.message)")]))
     }
@@ -39,8 +40,8 @@ package enum ConfigurationLoader {
 
   /// Reads a file's content.
   package static func read(
-    _ text: [UInt8], directory: String, registry: ProviderRegistry, environment: [String: String],
-    unread: UnreadSecrets? = nil
+    _ text: [UInt8], name: String = "gateway.json", directory: String, registry: ProviderRegistry,
+    environment: [String: String], unread: UnreadSecrets? = nil
   ) -> Result<LoadedConfiguration, InvalidConfiguration> {
     let problems = SettingsProblems()
     let settings = ConfigurationReader.settings(registry)
@@ -59,7 +60,7 @@ package enum ConfigurationLoader {
       return .failure(InvalidConfiguration(problems: quote.added(to: [problem])))
     }
     let reader = ConfigurationReader(
-      directory: directory, registry: registry, environment: environment, problems: problems,
+      name: name, directory: directory, registry: registry, environment: environment, problems: problems,
       settings: settings, unread: unread)
     let configuration = reader.read(members, credentials: document.deferredValues)
     let places = problems.all.isEmpty ? nil : document.places(of: problems.all.map(\.path))

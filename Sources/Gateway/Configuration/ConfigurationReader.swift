@@ -3,6 +3,8 @@ internal import TokenKit
 
 /// Reads one document. Every problem is collected; a snapshot made beside errors must not be used.
 struct ConfigurationReader {
+  /// The file's, without its directory.
+  var name: String
   /// Where relative paths count from.
   var directory: String
   var registry: ProviderRegistry
@@ -23,6 +25,10 @@ struct ConfigurationReader {
     static let admin = SettingsKey.object(
       "admin", "The listener for operators: loopback or a Unix socket, or with a token.", ListenerReading.adminSettings)
     static let store = SettingsKey.object("store", "Where tokens are kept.", StoreReading.settings)
+    static let handover = SettingsKey.text(
+      "handover", "The Unix socket by which another process takes this one's place; its path has at most 107 bytes.",
+      SettingsText(length: 1...107)
+    ).otherwise("the store's path, with postgres this file's, and .handover")
     static let log = SettingsKey.object("log", "Logs.", LogConfiguration.settings)
     static let otlp = SettingsKey.object(
       "otlp", "Tracing: where spans are sent, by OTLP over HTTP; without it there is none.", OTLPConfiguration.settings)
@@ -42,9 +48,9 @@ struct ConfigurationReader {
   /// Everything that the file may say.
   static func settings(_ registry: ProviderRegistry) -> SettingsObject {
     SettingsObject([
-      Key.schema.entry, Key.listeners.entry, Key.admin.entry, Key.store.entry, CredentialKeys.map(registry).entry,
-      Key.routes.entry, Key.timeouts.entry, Key.limits.entry, Key.log.entry, Key.otlp.entry,
-      Key.workers.entry, Key.trustedProxies.entry, Key.via.entry, Key.underscoreFields.entry,
+      Key.schema.entry, Key.listeners.entry, Key.admin.entry, Key.store.entry, Key.handover.entry,
+      CredentialKeys.map(registry).entry, Key.routes.entry, Key.timeouts.entry, Key.limits.entry, Key.log.entry,
+      Key.otlp.entry, Key.workers.entry, Key.trustedProxies.entry, Key.via.entry, Key.underscoreFields.entry,
     ])
   }
 
@@ -59,6 +65,7 @@ struct ConfigurationReader {
     configuration.limits = Limits(top.read(Key.limits), over: nil)
     (configuration.admin, configuration.adminToken) = ListenerReading.admin(top.read(Key.admin))
     configuration.store = StoreReading(directory: directory, problems: problems).read(top.read(Key.store))
+    configuration.handover = handover(top, configuration.store)
     configuration.log = LogConfiguration(top.read(Key.log), directory: directory)
     configuration.otlp = top.read(Key.otlp).flatMap { OTLPConfiguration.read($0, directory: directory) }
     configuration.trustedProxies = CIDR.list(top, Key.trustedProxies) ?? []
@@ -89,6 +96,14 @@ struct ConfigurationReader {
     _ = top.read(Key.schema)
     top.finish(settings)
     return configuration
+  }
+
+  private func handover(_ top: SettingsReader, _ store: StoreConfiguration) -> String {
+    if let path = top.read(Key.handover) { return SystemFile.resolve(path, in: directory) }
+    return switch store.place {
+    case .sqlite(let path): path + ".handover"
+    case .postgres: SystemFile.resolve(name + ".handover", in: directory)
+    }
   }
 
   private func warnOfUnused(_ credentials: [String], _ routes: [RouteReading.Reading]) {

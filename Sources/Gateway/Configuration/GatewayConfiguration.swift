@@ -17,6 +17,8 @@ package struct GatewayConfiguration: Sendable {
   /// What the admin listener's callers prove themselves with.
   package var adminToken: Secret?
   package var store: StoreConfiguration
+  /// The path of the Unix socket by which another process takes this one's place.
+  package var handover: String
   /// Sorted by name; `RouteConfiguration.credential` counts into it.
   package var credentials: [CredentialConfiguration] {
     get { credentialList.list.withLock { $0 } }
@@ -40,6 +42,7 @@ package struct GatewayConfiguration: Sendable {
   package init(
     workers: Int = 1, listeners: [ListenerConfiguration] = [], admin: SocketAddress = .ipv4(0x7f00_0001, port: 9901),
     store: StoreConfiguration = StoreConfiguration(place: .sqlite(path: "gateway.db")),
+    handover: String = "gateway.db.handover",
     credentials: [CredentialConfiguration] = [],
     routes: [RouteConfiguration] = [], timeouts: Timeouts = Timeouts(), limits: Limits = Limits(),
     log: LogConfiguration = LogConfiguration(), otlp: OTLPConfiguration? = nil, trustedProxies: [CIDR] = [],
@@ -49,6 +52,7 @@ package struct GatewayConfiguration: Sendable {
     self.listeners = listeners
     self.admin = admin
     self.store = store
+    self.handover = handover
     credentialList = CredentialList(credentials)
     self.routes = routes
     self.timeouts = timeouts

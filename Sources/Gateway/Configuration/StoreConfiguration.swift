@@ -15,6 +15,14 @@ package struct StoreConfiguration: Sendable {
   /// Encrypts tokens; `.none` without `encryption_key`.
   package var cipher: TokenCipher
 
+  /// Which store it is, for another process of this machine to compare. Without a database's URL, which has a password.
+  var label: String {
+    switch place {
+    case .sqlite(let path): "sqlite \(path)"
+    case .postgres: "postgres"
+    }
+  }
+
   package init(place: Place, cipher: TokenCipher = .none) {
     self.place = place
     self.cipher = cipher

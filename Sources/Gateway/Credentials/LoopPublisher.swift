@@ -10,6 +10,8 @@ final class LoopPublisher: LeasePublisher {
   private var routed: Set<Int>
   private var pending: [UInt64: (left: Int, acknowledged: () -> Void)] = [:]
   private var lastTicket: UInt64 = 0
+  /// The process before this one, which still needs leases.
+  weak var predecessor: PredecessorLink?
 
   init(_ mailboxes: [Mailbox<WorkerMessage>], routed: Set<Int>) {
     self.mailboxes = mailboxes
@@ -21,17 +23,23 @@ final class LoopPublisher: LeasePublisher {
 
   func publish(_ lease: Lease, credential: Int) {
     if routed.contains(credential) { toAll(.lease(lease, credential: credential)) }
+    predecessor?.publish(lease, credential: credential)
   }
 
   func withdraw(credential: Int) {
     if routed.contains(credential) { toAll(.withdraw(credential: credential)) }
+    predecessor?.withdraw(credential: credential)
   }
 
   func hold(credential: Int, acknowledged: @escaping () -> Void) {
-    guard routed.contains(credential) else { return acknowledged() }
+    let isRouted = routed.contains(credential)
+    let count = (isRouted ? mailboxes.count : 0) + (predecessor == nil ? 0 : 1)
+    if count == 0 { return acknowledged() }
     lastTicket += 1
-    pending[lastTicket] = (mailboxes.count, acknowledged)
-    toAll(.hold(credential: credential, ticket: lastTicket))
+    let ticket = lastTicket
+    pending[ticket] = (count, acknowledged)
+    if isRouted { toAll(.hold(credential: credential, ticket: ticket)) }
+    predecessor?.hold(credential: credential) { [weak self] in self?.acknowledge(ticket) }
   }
 
   /// One loop holds now.
@@ -44,6 +52,7 @@ final class LoopPublisher: LeasePublisher {
 
   func release(credential: Int) {
     if routed.contains(credential) { toAll(.release(credential: credential)) }
+    predecessor?.release(credential: credential)
   }
 
   private func toAll(_ message: WorkerMessage) {

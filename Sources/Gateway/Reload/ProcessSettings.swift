@@ -20,6 +20,7 @@ enum ProcessSettings {
       if url != oldURL { problems.append(loaded.problem("store.url", advice)) }
     default: problems.append(loaded.problem("store.kind", advice))
     }
+    if new.handover != old.handover { problems.append(loaded.problem("handover", "\(advice), \(old.handover)")) }
     if new.store.cipher != old.store.cipher { problems.append(loaded.problem("store.encryption_key", advice)) }
     return problems
   }

@@ -40,6 +40,8 @@ final class ReloadControl {
   /// Those who asked while one was going on: the file may have changed since it was read, so one more follows for all of
   /// them.
   private var next: (cause: ReloadRecord.Cause, completions: [Completion])?
+  /// Those who wait until none is going on.
+  private var idle: [() -> Void] = []
   private(set) var counts: ReloadCounts
   /// nil: there was none yet.
   private(set) var last: ReloadRecord?
@@ -60,6 +62,11 @@ final class ReloadControl {
       return
     }
     begin(cause, [completion])
+  }
+
+  /// Calls `action` once no reload is going on, before another one begins.
+  func whenIdle(_ action: @escaping () -> Void) {
+    if running == nil { action() } else { idle.append(action) }
   }
 
   /// The start is over, or a reload is: goes on with who has asked meanwhile.
@@ -140,6 +147,9 @@ final class ReloadControl {
       failure: result == .taken ? nil : ProblemReport.lines(record.problems, file: source.file).first)
     for completion in done.completions { completion(record) }
     trim()
+    let waiting = idle
+    idle = []
+    for action in waiting { action() }
     goOn()
   }
 

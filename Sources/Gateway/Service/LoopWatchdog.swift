@@ -12,13 +12,17 @@ final class LoopWatchdog: TimerHandler {
   private let interval: Int64?
   private let allTurn: () -> Void
   private var timer: TimerWheel.Timer?
-  private var ticket: UInt64 = 0
+  private var ticket: UInt64
   private var missing = 0
 
-  /// - Parameter allTurn: called when every data loop has answered a question.
+  /// - Parameters:
+  ///   - firstTicket: of several that ask the same loops each has its own.
+  ///   - allTurn: called when every data loop has answered a question.
   init(
-    _ loop: EventLoop, _ mailboxes: [Mailbox<WorkerMessage>], interval: Int64?, allTurn: @escaping () -> Void
+    _ loop: EventLoop, _ mailboxes: [Mailbox<WorkerMessage>], interval: Int64?, firstTicket: UInt64 = 0,
+    allTurn: @escaping () -> Void
   ) {
+    ticket = firstTicket
     self.loop = loop
     self.mailboxes = mailboxes
     self.interval = interval

@@ -21,6 +21,7 @@ final class ServiceReporter: TimerHandler {
   private var status = ""
   private var hasFailed = false
   private var isReady = false
+  private var isInPlace = false
   /// Whether it was said that the process stops; nothing that sounds otherwise follows.
   private(set) var isStopping = false
   /// A line for people, asked for on the control loop when something may have changed.
@@ -51,12 +52,16 @@ final class ServiceReporter: TimerHandler {
   func starting(within limit: Duration) { send("STATUS=Starting\n\(Self.allowance(limit))") }
 
   /// Called when the data loops were started: says so once each of them turns.
-  func ready() { watchdog?.start() }
+  /// - Parameter inPlace: of another process, whose last word is some time ago.
+  func ready(inPlace: Bool = false) {
+    isInPlace = inPlace
+    watchdog?.start()
+  }
 
   private func becomeReady() {
     isReady = true
     status = describe()
-    if !isStopping { send("READY=1\nSTATUS=\(Self.line(status))") }
+    if !isStopping { send("READY=1\n\(isInPlace ? "WATCHDOG=1\n" : "")STATUS=\(Self.line(status))") }
   }
 
   /// A new configuration is being read. `reloaded` must follow, whatever comes of it.
@@ -78,6 +83,22 @@ final class ServiceReporter: TimerHandler {
   func stopping(within limit: Duration) {
     isStopping = true
     send("STOPPING=1\nSTATUS=Draining\n\(Self.allowance(limit))")
+  }
+
+  /// Another process has taken this one's place, and is the one to be looked after from now on. Nothing follows from here.
+  func yield(to process: Int32) {
+    if isStopping { return }
+    isStopping = true
+    watchdog?.close()
+    // From here to the first word of the new process is a part of its watchdog's time.
+    send("MAINPID=\(process)\nWATCHDOG=1\nSTATUS=Serving")
+  }
+
+  /// A new process was to take this one's place.
+  /// - Parameter reason: why it did not, in one line.
+  func replacementFailed(_ reason: String) {
+    if !isReady || isStopping { return }
+    send("STATUS=\(Self.line("Replacement failed, going on: \(reason)"))")
   }
 
   /// What `describe` says may have changed. Asked again a while later, however often this is called.

@@ -20,6 +20,7 @@ package final class ChildProcess: Sendable {
   package static let interrupt = SIGINT
   package static let hangup = SIGHUP
   package static let kill = SIGKILL
+  package static let replace = SIGUSR2
   /// Halts every thread until `resume`.
   package static let halt = SIGSTOP
   package static let resume = SIGCONT
@@ -97,6 +98,9 @@ package final class ChildProcess: Sendable {
   package var output: String { TemporaryDirectory.read(outputPath) ?? "" }
   /// What it has written to its standard error.
   package var errors: String { TemporaryDirectory.read(errorPath) ?? "" }
+
+  /// To any process, such as one that a child has started.
+  package static func send(_ signal: Int32, to pid: Int32) { if pid > 1 { _ = Glibc.kill(pid, signal) } }
 
   package func send(_ signal: Int32, toGroup: Bool = false) { _ = Glibc.kill(toGroup ? -pid : pid, signal) }
 

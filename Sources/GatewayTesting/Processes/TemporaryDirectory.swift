@@ -71,6 +71,19 @@ package final class TemporaryDirectory: Sendable {
     return names
   }
 
+  /// Where a symbolic link leads; nil when there is none.
+  package static func link(_ path: String) -> String? {
+    var buffer = [CChar](repeating: 0, count: 4096)
+    // Safety: readlink writes at most the buffer's size.
+    let count = unsafe readlink(path, &buffer, buffer.count)
+    return count < 0 ? nil : String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// Gives a file another name, in the place of what had it.
+  package static func rename(_ old: String, _ new: String) throws(SpawnError) {
+    if unsafe Glibc.rename(old, new) != 0 { throw SpawnError("\(old) cannot be renamed: error \(errno)") }
+  }
+
   private static func remove(_ path: String) {
     var info = stat()
     guard unsafe lstat(path, &info) == 0 else { return }

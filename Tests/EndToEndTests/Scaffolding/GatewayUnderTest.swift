@@ -48,12 +48,16 @@ final class GatewayUnderTest: Sendable {
 
   /// Starts `gateway serve --config` and waits until the admin listener answers 200 there: `/readyz` when the first
   /// tokens can be had, `/healthz` when they cannot, nil waits for nothing.
-  /// - Parameter wrapper: a command that becomes the gateway, such as `prlimit` with its options.
+  /// - Parameters:
+  ///   - wrapper: a command that becomes the gateway, such as `prlimit` with its options.
+  ///   - arguments: more of them.
   func start(
-    environment: [String: String] = [:], waitingFor path: String? = "/readyz", through wrapper: [String] = []
+    environment: [String: String] = [:], waitingFor path: String? = "/readyz", through wrapper: [String] = [],
+    arguments: [String] = []
   ) async throws {
     let number = starts.add(1, ordering: .relaxed).newValue
-    let command = wrapper + [try program ?? Products.path("gateway"), "serve", "--config", configurationPath]
+    let command =
+      wrapper + [try program ?? Products.path("gateway"), "serve", "--config", configurationPath] + arguments
     let process = try ChildProcess(
       command[0], Array(command.dropFirst()),
       environment: ChildProcess.environment(adding: environment), directory: directory, name: "gateway-\(number)")
@@ -69,6 +73,9 @@ final class GatewayUnderTest: Sendable {
       return process
     }
   }
+
+  /// A process that was this gateway's before is so again.
+  func adopt(_ process: ChildProcess) { running.withLock { $0 = process } }
 
   /// SIGTERM, and waits for its end.
   @discardableResult

@@ -71,6 +71,34 @@ import Testing
     reporter.close()
   }
 
+  @Test("Who yields names the process to be looked after, and says no more; that one is ready and alive in one word")
+  func replacement() throws {
+    let directory = try GatewayTesting.TemporaryDirectory()
+    let receiver = try Receiver(directory.path("notify"))
+    let environment = ["NOTIFY_SOCKET": directory.path("notify")]
+    let make = {
+      try #require(
+        ServiceReporter(try EventLoop(), environment: environment, logger: Logger(label: "test"), mailboxes: []))
+    }
+    let (old, new) = (try make(), try make())
+    new.describe = { "Serving" }
+    old.ready()
+    #expect(receiver.next()?.first == "READY=1")
+    old.replacementFailed("of a reason\nSTOPPING=1")
+    #expect(receiver.next() == ["STATUS=Replacement failed, going on: of a reason STOPPING=1"])
+    old.yield(to: 77)
+    #expect(receiver.next() == ["MAINPID=77", "WATCHDOG=1", "STATUS=Serving"])
+    old.reloading()
+    old.reloaded()
+    old.replacementFailed("of another")
+    old.changed()
+    old.close()
+    #expect(receiver.next() == nil)
+    new.ready(inPlace: true)
+    #expect(receiver.next() == ["READY=1", "WATCHDOG=1", "STATUS=Serving"])
+    new.close()
+  }
+
   @Test("A data loop that does not answer keeps the gateway from being ready")
   func missing() throws {
     let directory = try GatewayTesting.TemporaryDirectory()

@@ -4,8 +4,10 @@ internal import TokenKit
 extension ControlPlane {
   func statusReport(_ metrics: MetricsReport, _ counters: StatusCounters) -> StatusReport {
     StatusReport(
-      metrics: metrics, counters: counters, phase: isDraining ? .draining : isServing ? .serving : .starting,
-      refreshes: refreshes, lastReload: reloads?.last.map(LastReload.init))
+      metrics: metrics, counters: counters,
+      phase: isDraining ? .draining : isServing || phase == .handingOver ? .serving : .starting,
+      refreshes: refreshes, lastReload: reloads?.last.map(LastReload.init),
+      replacementFailure: recentReplacementFailure)
   }
 }
 

@@ -25,6 +25,7 @@ final class StatusEvents: AdminSource {
 
   /// It ends with the connection.
   var isComplete: Bool { false }
+  var isEndless: Bool { true }
   var isIdle: Bool { given == message.count && newest == nil }
   func whenReady(_ wake: @escaping () -> Void) { self.wake = wake }
 

@@ -22,6 +22,13 @@ extension StatusReport {
           text: "The last reload was refused, the configuration before it is in force: \(lastReload.problem)",
           action: "Correct the file, look at it with", command: "gateway check"))
     }
+    if let replacementFailure {
+      problems.append(
+        StatusProblem(
+          level: .warning,
+          text: "Another process was to take this one's place, which goes on instead: \(replacementFailure).",
+          action: "The log has the new process's own words too. Correct that, and try again."))
+    }
     if counters.now.lateLoops > 0 {
       problems.append(
         StatusProblem(

@@ -23,6 +23,8 @@ struct StatusReport {
   let refreshes: RefreshHistory
   /// nil: there was none.
   let lastReload: LastReload?
+  /// Why the last replacement of this process came to nothing; nil: it is long ago, or there was none.
+  var replacementFailure: String?
 
   /// Those that a reload has taken away included.
   /// Those that a reload adds while this report is written come with the next one.
