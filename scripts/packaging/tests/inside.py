@@ -179,11 +179,51 @@ def activation():
     run("systemctl", "start", "gateway")
 
 
+def replacement():
+    drop_in("[Service]\nWatchdogSec=1s\n")
+    good("it starts with a watchdog again", "systemctl", "restart", "gateway")
+    for number in range(3):
+        before = show("MainPID")
+        good("a replacement is asked for", "systemctl", "kill", "--signal=USR2", "--kill-whom=main", "gateway")
+        statuses = set()
+        wait_for(lambda: statuses.add(served()) or show("MainPID") != before, 30)
+        checks.that(show("MainPID") not in (before, "0") and show("ActiveState") == "active",
+                    "another process is the main one", journal())
+        checks.equal(statuses | {served()}, {200}, "callers notice nothing")
+        wait_for(lambda: not os.path.exists(f"/proc/{before}"), 40)
+        checks.that(not os.path.exists(f"/proc/{before}"), "the old process ends", journal())
+    process = show("MainPID")
+    time.sleep(3)
+    checks.equal((show("MainPID"), show("NRestarts"), show("ActiveState")), (process, "0", "active"),
+                 "the watchdog hears of the new one")
+    good("it reloads", "systemctl", "reload", "gateway")
+    value = CONFIGURATION.read_text()
+    configure({"listeners": []})
+    run("systemctl", "kill", "--signal=USR2", "--kill-whom=main", "gateway")
+    wait_for(lambda: show("StatusText").startswith("Replacement failed"))
+    checks.that(show("StatusText").startswith("Replacement failed") and show("MainPID") == process and served() == 200,
+                "a wrong configuration leaves the old process in its place, which systemctl status says", journal())
+    CONFIGURATION.write_text(value)
+    DROP_IN.unlink()
+    run("systemctl", "daemon-reload")
+    run("systemctl", "restart", "gateway")
+
+
 def upgrade():
     before = show("MainPID")
+    started = show("ActiveEnterTimestampMonotonic")
     good("an upgrade succeeds", "dpkg", "--install", "--force-confdef", "--force-confold", PACKAGE)
-    checks.that(show("MainPID") not in (before, "0") and served() == 200, "it restarts the service", journal())
+    checks.that(show("MainPID") not in (before, "0") and served() == 200, "another process serves", journal())
+    checks.equal(show("ActiveEnterTimestampMonotonic"), started, "without a restart of the service")
     checks.that('"service"' in CONFIGURATION.read_text(), "it leaves the changed configuration alone")
+    before = show("MainPID")
+    value = CONFIGURATION.read_text()
+    configure({"listeners": []})
+    made = run("dpkg", "--install", "--force-confdef", "--force-confold", PACKAGE)
+    checks.that(made.returncode == 0 and "the old one goes on" in made.stderr, "an upgrade that can't go on says so",
+                made.stdout + made.stderr)
+    checks.that(show("MainPID") == before and served() == 200, "and leaves the old process serving", journal())
+    CONFIGURATION.write_text(value)
 
 
 def failure():
@@ -211,7 +251,7 @@ def remove():
     checks.equal(run("dpkg", "-s", "gateway").returncode, 1, "dpkg does not know it any more")
 
 
-for part in (install, sandboxed, credential, signals, watchdog, activation, upgrade, failure, remove):
+for part in (install, sandboxed, credential, signals, watchdog, activation, replacement, upgrade, failure, remove):
     try:
         part()
     except Exception as error:  # the next part says more

@@ -152,7 +152,7 @@ class ProcessTest:
     def run(self):
         parts = [
             self.readiness, self.abstract, self.watchdog, self.standing_still, self.foreign_watchdog, self.full_queue,
-            self.nobody_there, self.sockets, self.waiting_callers, self.wrong_sockets, self.credentials,
+            self.nobody_there, self.replacement, self.sockets, self.waiting_callers, self.wrong_sockets, self.credentials,
         ]
         for part in parts:
             try:
@@ -251,6 +251,32 @@ class ProcessTest:
         warnings = gateway.log().count("the service manager can't be notified")
         self.checks.equal((served, warnings), (200, 1), "without its service manager it serves, and says so once")
         self.checks.equal(gateway.stop(), 0, "and ends with 0")
+
+    def replacement(self):
+        manager = self.manager()
+        gateway = self.start(manager, {"WATCHDOG_USEC": "1000000"})
+        manager.wait("READY")
+        port = gateway.port()
+        os.kill(gateway.pid, signal.SIGUSR2)
+        told = manager.wait("MAINPID")
+        new = int(told[0]["MAINPID"]) if told else 0
+        self.checks.that(new not in (0, gateway.pid) and os.path.exists(f"/proc/{new}"),
+                         "SIGUSR2 starts a new process, and MAINPID names it", gateway.log())
+        try:
+            self.checks.that(manager.wait("READY"), "READY=1 follows from the new one", gateway.log())
+            self.checks.equal(gateway.wait(), 0, "the old one ends with 0")
+            self.checks.equal(manager.count("STOPPING", 0.1), 0, "and says no more")
+            self.checks.that(manager.count("WATCHDOG", 2) >= 2, "WATCHDOG=1 comes from the new one")
+            self.checks.equal(peers.get(port, "/api/x")[0], 200, "which serves")
+            files = {name: os.readlink(f"/proc/{new}/fd/{name}") for name in os.listdir(f"/proc/{new}/fd")}
+            listening_at = [line.split() for line in open("/proc/net/tcp", encoding="utf-8").readlines()[1:]]
+            nodes = {line[9] for line in listening_at if line[3] == "0A"}
+            mine = [target for target in files.values() if target.startswith("socket:[") and target[8:-1] in nodes]
+            self.checks.equal(len(mine), 2, "with the two listening sockets, and no copy of them")
+        finally:
+            if new:
+                os.kill(new, signal.SIGTERM)
+                wait_for(lambda: not os.path.exists(f"/proc/{new}"))
 
     # Socket activation
 
