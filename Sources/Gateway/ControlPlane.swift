@@ -270,8 +270,8 @@ final class ControlPlane {
     case .stoppedListening:
       listeningWorkers -= 1
       // Later callers are refused instead of left waiting.
-      if listeningWorkers == 0 { listening.closeAll() }
-    case .released(let socket): listening.released(socket)
+      if listeningWorkers == 0 { closeListeners() }
+    case .released(let socket): handOn(listening.released(socket))
     case .plansPrepared(let result): reloads?.prepared(result)
     case .planReleased(let generation): ledger.released(generation)
     case .failed(let reason): fail(reason)
@@ -285,6 +285,15 @@ final class ControlPlane {
       drainedWorkers += 1
       endIfDone()
     }
+  }
+
+  private func closeListeners() {
+    handOn(listening.closeAll())
+    for mailbox in mailboxes { mailbox.send(.listenersClosed) }
+  }
+
+  private func handOn(_ arrivals: [Arrival]) {
+    for arrival in arrivals where !mailboxes[0].send(.arrived(arrival)) { Socket.close(arrival.fd) }
   }
 
   private func answer(_ question: LeaseQuestion, _ credential: Int, _ worker: Int) {

@@ -4,62 +4,6 @@ internal import HTTPWire
 internal import Synchronization
 internal import TokenKit
 
-/// What other threads tell a data loop.
-enum WorkerMessage: Sendable {
-  case lease(Lease, credential: Int)
-  case withdraw(credential: Int)
-  case answer(LeaseAnswer, credential: Int)
-  case hold(credential: Int, ticket: UInt64)
-  case release(credential: Int)
-  case addresses(Result<[SocketAddress], GatewayError>, upstream: Int)
-  /// A connection whose place in `limits.connections` is taken.
-  case adopt(Arrival)
-  /// A connection for which there is no place, unless this loop or one behind it has an idle one to close.
-  case makeRoom(Arrival, asked: Int)
-  /// Take no new connections and finish what is going on.
-  case drain
-  /// The time for that is over.
-  case abort
-  /// A reload: go by these from now on.
-  case reload(LoopSettings)
-  /// What has it counted? Asked at that time of CLOCK_BOOTTIME.
-  case count(ticket: UInt64, asked: Int64)
-  /// Answer, which shows that this loop turns.
-  case turn(ticket: UInt64)
-  /// Spans were read from it: it is empty.
-  case spansRead(SpanBuffer)
-}
-
-/// A new connection with a caller. Whoever has it owns the descriptor.
-struct Arrival: Sendable {
-  var fd: Int32
-  var peer: SocketAddress
-  var listener: Int
-}
-
-/// What a data loop tells the control loop.
-enum ControlMessage: Sendable {
-  case lease(LeaseQuestion, credential: Int, worker: Int)
-  case holding(ticket: UInt64)
-  /// It accepts no connections any more, and has taken what was queued.
-  case stoppedListening
-  /// It has taken what was queued on a socket that is no more.
-  case released(socket: Int)
-  case drained(worker: Int)
-  /// Its loop can't go on. The others would hide that a part of the callers is not served.
-  case failed(String)
-  /// Lines of the access log were lost, and what the system said, if it said anything.
-  case accessLogDropped(lines: UInt64, reason: SystemError?)
-  case counters(CounterPart)
-  case spans(SpanBuffer, worker: Int)
-  /// Its loop turns.
-  case turned(ticket: UInt64)
-  /// A configuration file was read for a reload, and everything was made ready that takes time.
-  case plansPrepared(Result<PreparedPlans, InvalidConfiguration>)
-  /// A loop has nothing of a configuration any more.
-  case planReleased(generation: Int)
-}
-
 /// How many connections a loop has, for those that hand out new ones. Touched when one opens or closes.
 final class WorkerLoad: Sendable {
   let connections = Atomic<Int>(0)
@@ -98,6 +42,8 @@ final class Worker {
   private(set) var isDraining = false
   private var isAborted = false
   private var isAdmitting = false
+  /// Connections may come, be it from a socket or from the loop that closes it.
+  private var mayArrive = true
   /// Merged with the other loops' by who asks for them.
   var counters: LoopCounters
 
@@ -174,10 +120,13 @@ final class Worker {
   func listen(_ socket: ListeningSocket) throws(SystemError) -> Listener {
     let id = socket.id
     return try Listener(loop, fd: socket.fd) { [unowned self] connection, peer in
-      let place = socketPlaces[id] ?? socket.place
-      counters.add(.accepted, listener: place)
-      admit(Arrival(fd: connection, peer: peer, listener: place), asked: 0)
+      welcome(Arrival(fd: connection, peer: peer, listener: socketPlaces[id] ?? socket.place))
     }
+  }
+
+  private func welcome(_ arrival: Arrival) {
+    counters.add(.accepted, listener: arrival.listener)
+    admit(arrival, asked: 0)
   }
 
   private func receive(_ message: WorkerMessage) {
@@ -190,6 +139,8 @@ final class Worker {
       context.control.send(.holding(ticket: ticket))
     case .release(let credential): leases.release(credential)
     case .addresses(let result, let upstream): pools[upstream].update(result)
+    case .arrived(let arrival): welcome(arrival)
+    case .listenersClosed: mayArrive = false
     case .adopt(let arrival): adopt(arrival)
     case .makeRoom(let arrival, let asked): admit(arrival, asked: asked)
     case .drain: drain()
@@ -375,7 +326,7 @@ final class Worker {
 
   private func finishIfDrained() {
     // A connection may be among the messages.
-    guard connections.isEmpty, !isAdmitting, let receiver, receiver.detachIfEmpty() else { return }
+    guard !mayArrive, connections.isEmpty, !isAdmitting, let receiver, receiver.detachIfEmpty() else { return }
     self.receiver = nil
     drainTimer?.cancel()
     for pool in pools + replacedPools { pool.close() }

@@ -99,7 +99,15 @@ struct ConfigurationReader {
   }
 
   private func handover(_ top: SettingsReader, _ store: StoreConfiguration) -> String {
-    if let path = top.read(Key.handover) { return SystemFile.resolve(path, in: directory) }
+    if let path = top.read(Key.handover) {
+      let whole = SystemFile.resolve(path, in: directory)
+      let length = max(path.utf8.count, whole.utf8.count)
+      if path.isEmpty { top.reject("handover", "is empty") }
+      if length > 107 {
+        top.reject("handover", "has \(length) bytes with its directory; a Unix socket's path has at most 107")
+      }
+      return whole
+    }
     return switch store.place {
     case .sqlite(let path): path + ".handover"
     case .postgres: SystemFile.resolve(name + ".handover", in: directory)

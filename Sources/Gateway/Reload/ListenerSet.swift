@@ -18,7 +18,7 @@ final class ListenerSet {
 
   private(set) var sockets: [ListeningSocket] = []
   /// Those that loops still have to let go, and how many.
-  private var ending: [Int: (fd: Int32, left: Int)] = [:]
+  private var ending: [Int: (fd: Int32, place: Int, left: Int)] = [:]
   private var lastID = 0
   private let workers: Int
 
@@ -70,23 +70,36 @@ final class ListenerSet {
   /// The loops are about to be told.
   func take(_ prepared: Prepared) {
     let kept = Set(prepared.all.map(\.id))
-    for socket in sockets where !kept.contains(socket.id) { ending[socket.id] = (socket.fd, workers) }
+    for socket in sockets where !kept.contains(socket.id) { ending[socket.id] = (socket.fd, socket.place, workers) }
     sockets = prepared.all
   }
 
   /// A loop has taken what was queued on a socket that is no more.
-  func released(_ id: Int) {
-    guard var entry = ending[id] else { return }
+  /// - Returns: who has come since then.
+  func released(_ id: Int) -> [Arrival] {
+    guard var entry = ending[id] else { return [] }
     entry.left -= 1
     ending[id] = entry.left > 0 ? entry : nil
-    if entry.left == 0 { Socket.close(entry.fd) }
+    return entry.left == 0 ? Self.close(entry.fd, entry.place) : []
   }
 
   /// Nobody listens any more.
-  func closeAll() {
-    for socket in sockets { Socket.close(socket.fd) }
-    for entry in ending.values { Socket.close(entry.fd) }
+  /// - Returns: who has come since the loops took what was queued.
+  func closeAll() -> [Arrival] {
+    let last = sockets.flatMap { Self.close($0.fd, $0.place) } + ending.values.flatMap { Self.close($0.fd, $0.place) }
     sockets = []
     ending = [:]
+    return last
+  }
+
+  /// The kernel resets connections that are queued on a socket when it is closed, so they are taken until there is none.
+  private static func close(_ fd: Int32, _ place: Int) -> [Arrival] {
+    var arrivals: [Arrival] = []
+    // Without descriptors, or if they come faster than they can be taken, the rest is turned away after all.
+    while arrivals.count < 4096, let (connection, peer) = try? Socket.accept(fd) {
+      arrivals.append(Arrival(fd: connection, peer: peer, listener: place))
+    }
+    Socket.close(fd)
+    return arrivals
   }
 }

@@ -36,6 +36,10 @@ struct ConfigurationErrorTests {
       Mistake("\"workers\": 2", "\"worker\": 2", "worker: unknown key; did you mean \"workers\"?"),
       Mistake("\"workers\": 2", "\"workers\": 0", "workers: must be a whole number between 1 and 1024"),
       Mistake("\"workers\": 2", "\"workers\": \"2\"", "workers: must be a whole number, not a string"),
+      Mistake("\"workers\": 2", "\"handover\": \"\"", "handover: is empty"),
+      Mistake(
+        "\"workers\": 2", "\"handover\": \"/\(String(repeating: "h", count: 107))\"",
+        "handover: has 108 bytes with its directory; a Unix socket's path has at most 107"),
       Mistake("\"workers\": 2", "\"via\": \"yes\"", "via: must be true or false, not a string"),
       Mistake(
         "\"workers\": 2", "\"underscore_fields\": \"kep\"",
