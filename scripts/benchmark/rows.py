@@ -51,10 +51,11 @@ def take_turns(names, rounds):
 def measure_loads(load, targets, origin, rounds, seconds):
     """Name → its samples, one for each round, and everything that was wrong."""
     samples, problems = {name: [] for name in targets}, []
+    # Two seconds: a large upload to a server that says nothing to `Expect: 100-continue` waits for one the first time.
     warm_up = 1 if rounds > 1 else 0
     for turn, name in enumerate(take_turns(list(targets), rounds + warm_up)):
         is_warm_up = turn < warm_up * len(targets)
-        figures, wrong = measure(targets[name], load, 1 if is_warm_up else seconds, origin)
+        figures, wrong = measure(targets[name], load, 2 if is_warm_up else seconds, origin)
         problems += [f"{name}: {problem}" for problem in wrong]
         if not is_warm_up:
             samples[name].append(figures)
