@@ -47,6 +47,8 @@ package enum GatewayServer {
     // Before the credentials are forgotten, which only the manager keeps.
     var plans = shared.mailboxes.map { _ in DataPlanePlan(shared.inputs, tenure: PlanTenure(0, shared.control)) }
     let connections = ProcessLimits.connectionLimit(configuration, shared.inputs.places, descriptors)
+    Process.reserveDescriptors(
+      ProcessLimits.descriptorsNeeded(configuration, shared.inputs.places, descriptors))
     if connections < configuration.limits.connections {
       logger.warning(
         "fewer callers than limits.connections, for want of descriptors",

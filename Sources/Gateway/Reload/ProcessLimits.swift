@@ -1,4 +1,5 @@
 // The limits of the process that a reload changes while requests count in them.
+import EventLoop
 
 /// Of the control loop.
 struct ProcessLimits {
@@ -17,6 +18,7 @@ struct ProcessLimits {
   /// A reload.
   func follow(_ configuration: GatewayConfiguration, _ places: PlanPlaces) {
     connections.set(Self.connectionLimit(configuration, places, descriptors))
+    Process.reserveDescriptors(Self.descriptorsNeeded(configuration, places, descriptors))
     replayMemory.set(configuration.limits.replayMemory)
   }
 
@@ -26,9 +28,24 @@ struct ProcessLimits {
     _ configuration: GatewayConfiguration, _ places: PlanPlaces, _ descriptors: UInt64
   ) -> Int {
     if descriptors == 0 { return configuration.limits.connections }
-    let available = Int(clamping: descriptors)
+    let others = othersDescriptors(configuration, places, descriptors)
+    return min(configuration.limits.connections, max(1, Int(clamping: descriptors) - others))
+  }
+
+  /// What all of them together take when all limits are reached.
+  static func descriptorsNeeded(
+    _ configuration: GatewayConfiguration, _ places: PlanPlaces, _ descriptors: UInt64
+  ) -> Int {
+    let others = othersDescriptors(configuration, places, descriptors)
+    return min(
+      Int(clamping: descriptors), connectionLimit(configuration, places, descriptors) + others)
+  }
+
+  /// Descriptors that are no callers'.
+  private static func othersDescriptors(
+    _ configuration: GatewayConfiguration, _ places: PlanPlaces, _ descriptors: UInt64
+  ) -> Int {
     let upstream = Set(places.ofUpstreams.joined()).reduce(0) { $0 + places.upstreams[$1].connections }
-    let own = 16 + 8 * configuration.workers
-    return min(configuration.limits.connections, max(1, available - own - min(upstream, available / 4)))
+    return 16 + 8 * configuration.workers + min(upstream, Int(clamping: descriptors) / 4)
   }
 }

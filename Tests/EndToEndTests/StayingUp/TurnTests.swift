@@ -91,6 +91,18 @@ struct TurnTests {
     #expect(rig.counts.blockedTurns == 0, "\(rig.counts.blockedTurns) of \(rig.counts.turns)")
   }
 
+  /// The kernel grows a process's table of descriptors by doubling it, for which a thread of several waits for 10 ms.
+  @Test func moreConnectionsThanEverBeforeKeepNobodyWaiting() async throws {
+    let (rig, small, _) = try await Self.rig()
+    defer { _ = small }
+    rig.counts.measureTurns()
+    let report = try await LoadRun(
+      to: rig.gateway.address, callers: 600, .requestsPerCaller(2), OutgoingRequest("/small")
+    ).run()
+    #expect(report.count == 1200 && report.isAll(200), "\(report.failures)")
+    #expect(rig.counts.turns > 0 && rig.counts.blockedTurns == 0, "\(rig.counts.blockedTurns) of \(rig.counts.turns)")
+  }
+
   /// An upload is bounded in the same way.
   @Test func aFastUploadGetsNoMoreThanItsShare() async throws {
     let sink = try ScriptedServer(
