@@ -3,8 +3,9 @@
 package import HTTPWire
 
 /// The routes of a configuration, ordered so that the first one that fits is the best. Every data loop makes its own
-/// (`init`), so that no loop touches reference counts of another's memory. Confined to its loop.
-package struct RouteTable: Sendable {
+/// (`init`), so that no loop touches reference counts of another's memory. Confined to its loop. A class, because each
+/// request holds it, and a structure would be held array by array.
+package final class RouteTable: Sendable {
   /// What goes to the upstream as path: `table.bytes[prefix]`, then `path[kept]`.
   package struct Rewrite: Sendable, Equatable {
     /// Into `RouteTable.bytes`: the upstream's base path, and a slash where nothing else of the path is left.
@@ -116,6 +117,7 @@ package struct RouteTable: Sendable {
 
   /// The entries of the routes for exactly that host.
   private func hosts(_ authority: Span<UInt8>) -> Range<Int> {
+    if hosts.isEmpty { return 0..<0 }
     let host = HostName.range(in: authority)
     var (low, high) = (0, hosts.count)
     while low < high {
