@@ -2,27 +2,6 @@
 internal import CLinux
 internal import Glibc
 
-/// What is told about a stream, on its loop. Calls never nest into one stream's own read loop; `streamDidFailWriting`
-/// may come from within `write` and `flush`.
-package protocol StreamDelegate: AnyObject {
-  /// An outgoing stream can be used: it is connected, and its TLS handshake, if it has one, is complete.
-  func streamDidConnect(_ stream: Stream)
-  /// Bytes came. What is not taken now must be kept: they are gone after the call.
-  func stream(_ stream: Stream, didRead bytes: Span<UInt8>)
-  /// No more bytes for now: the moment to flush what they led to.
-  func streamDidFinishReading(_ stream: Stream)
-  /// The peer ended its sending direction; all that it sent was delivered. `endedCleanly` says whether it was cut off.
-  func streamDidEnd(_ stream: Stream)
-  /// The peer hung up while reading is paused. Told once; what it sent before is still there to be read.
-  func streamDidHangUp(_ stream: Stream)
-  /// Everything that waited to be sent was sent.
-  func streamDidDrain(_ stream: Stream)
-  /// Sending failed. Reading goes on: an answer may still be there.
-  func streamDidFailWriting(_ stream: Stream, _ error: StreamError)
-  /// The stream cannot be used any more. Not told after `close`.
-  func streamDidFail(_ stream: Stream, _ error: StreamError)
-}
-
 /// One socket, non-blocking, registered once for both directions, with TLS over it or not. Confined to its loop; owns its
 /// descriptor.
 @safe
@@ -50,6 +29,10 @@ package final class Stream: EventHandler, Runnable {
   private var registration = EventLoop.Registration.none
   private(set) var tls: TLSSession?
   var output: ByteBuffer?
+  /// Where what is read goes without being looked at.
+  var relay: StreamRelay?
+  /// Bytes from another stream, before those of `output`, that the socket has not taken yet.
+  var inflow: StreamRelay?
   /// Bytes that the socket has taken; with TLS, before they were encrypted.
   package internal(set) var sent: UInt64 = 0
 
@@ -63,7 +46,7 @@ package final class Stream: EventHandler, Runnable {
   var isWriteBlocked = false
   private var isShutdownWanted = false
   /// The error of a failed write was a reset: what looks like the peer's end afterwards is none.
-  private var wasReset = false
+  var wasReset = false
   package private(set) var hasWriteFailed = false
   package private(set) var isClosed = false
   package private(set) var isPaused = false
@@ -124,7 +107,7 @@ package final class Stream: EventHandler, Runnable {
     if mayWrite, isWriteBlocked {
       isWriteBlocked = false
       flush()
-      if !isClosed, output == nil, !hasWriteFailed { delegate?.streamDidDrain(self) }
+      if !isClosed, !hasBacklog, !hasWriteFailed { delegate?.streamDidDrain(self) }
     }
     guard isReadReady, !isClosed else { return }
     // Who waits for this turn's share gets it when the others had theirs.
@@ -181,6 +164,12 @@ package final class Stream: EventHandler, Runnable {
     var budget = EventLoop.scratchSize
     while isReadReady, !isPaused, !isClosed, !isEndDelivered, let delegate {
       if budget <= 0 { return queue() }
+      if let relay {
+        if let count = pass(through: relay, atMost: budget) {
+          budget -= count
+          continue
+        }
+      }
       let limit = min(Int(readLimit), budget)
       switch unsafe Socket.read(fd, into: UnsafeMutableRawBufferPointer(rebasing: loop.scratch[..<limit])) {
       case .bytes(let count):
@@ -236,10 +225,12 @@ package final class Stream: EventHandler, Runnable {
   // MARK: Writing
 
   /// Bytes that wait to be sent.
-  package var unsent: Int { output?.count ?? 0 }
+  package var unsent: Int { (output?.count ?? 0) + (inflow?.waiting ?? 0) }
+
+  var hasBacklog: Bool { output != nil || inflow != nil }
 
   /// The socket takes no more for now: `streamDidDrain` follows. Bytes that only wait for a `flush` don't count.
-  package var isFull: Bool { isWriteBlocked && output != nil }
+  package var isFull: Bool { isWriteBlocked && hasBacklog }
 
   /// Queues bytes; large ones are sent at once. Call `flush` when the message or the batch is complete.
   package func write(_ bytes: Span<UInt8>) {
@@ -287,6 +278,10 @@ package final class Stream: EventHandler, Runnable {
       if let output { flushRecords(output, tls) }
       return
     }
+    if let inflow {
+      guard drain(inflow) else { return }
+      if output == nil, isShutdownWanted { return shutdownWriting() }
+    }
     guard let waiting = output.take() else { return }
     while !waiting.isEmpty {
       let size = waiting.count
@@ -322,6 +317,7 @@ package final class Stream: EventHandler, Runnable {
     hasWriteFailed = true
     // A reset is reported once, by the call that meets it. After EPIPE the peer had ended its direction before.
     if error != .system(SystemError("send", errno: EPIPE)) { wasReset = true }
+    dropInflow()
     releaseOutput()
     delegate?.streamDidFailWriting(self, error)
   }
@@ -343,7 +339,7 @@ package final class Stream: EventHandler, Runnable {
     isShutdownWanted = true
     if phase != .open || isWriteBlocked { return }
     flush()
-    if output != nil || isClosed || !isShutdownWanted { return }
+    if hasBacklog || isClosed || !isShutdownWanted { return }
     isShutdownWanted = false
     tls?.sayGoodbye()
     Socket.shutdownWriting(fd)
@@ -363,6 +359,8 @@ package final class Stream: EventHandler, Runnable {
     loop.deregister(registration)
     registration = .none
     isShutdownWanted = false
+    endRelay()
+    dropInflow()
     releaseOutput()
     Socket.close(fd)
     delegate = nil

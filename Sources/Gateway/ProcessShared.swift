@@ -65,7 +65,7 @@ struct ProcessShared {
           LoopSettings(
             plan: plans[index], forwarding: Forwarding(copying: forwarding), leases: leases,
             log: inputs.configuration.log, accessLog: accessLog, tracing: inputs.configuration.otlp?.tracing,
-            listening: listening.sockets)),
+            listening: listening.sockets, relays: limits.relays(inputs.configuration))),
         connections: limits.connections, replayMemory: limits.replayMemory, loads: loads, mailboxes: mailboxes,
         control: control)
     }

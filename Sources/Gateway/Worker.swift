@@ -83,6 +83,7 @@ final class Worker {
     counters = LoopCounters(CounterLayout(settings.plan.places))
     forwarding = settings.forwarding
     let loop = try EventLoop()
+    loop.relays.limit = settings.relays
     self.loop = loop
     replay = ReplayBudget(context.replayMemory)
     let control = context.control
@@ -195,7 +196,6 @@ final class Worker {
 
   private func adopt(_ arrival: Arrival) {
     if isAborted { return refuse(arrival) }
-    Socket.disableNagle(arrival.fd)
     do throws(SystemError) {
       let stream = try Stream(loop, connected: arrival.fd)
       mayBeIdle(

@@ -103,6 +103,19 @@ static inline int linux_unacknowledged(int fd) {
 // Gives the calling thread a table of descriptors of its own; for tests that use all of them up.
 static inline int linux_unshare_files(void) { return (int)syscall(SYS_unshare, 0x400 /* CLONE_FILES */); }
 
+// A pipe for socket data on its way between sockets, without blocking, and with room for `room` bytes where the user may
+// have that much.
+static inline int linux_pipe(int *ends, int room) {
+  if (syscall(SYS_pipe2, ends, O_CLOEXEC | O_NONBLOCK) != 0) return -1;
+  fcntl(ends[1], 1031 /* F_SETPIPE_SZ */, room);
+  return 0;
+}
+// splice(2), declared for _GNU_SOURCE only like accept4.
+extern ssize_t linux_splice_call(int in, void *, int out, void *, size_t, unsigned) __asm__("splice");
+static inline ssize_t linux_splice(int in, int out, size_t count) {
+  return linux_splice_call(in, 0, out, 0, count, 3 /* SPLICE_F_MOVE | SPLICE_F_NONBLOCK */);
+}
+
 // Sends one packet, with a descriptor when `passed` is none below 0.
 static inline ssize_t linux_send_packet(int fd, const void *bytes, size_t count, int passed) {
   struct iovec part = {(void *)bytes, count};

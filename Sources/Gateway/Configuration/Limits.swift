@@ -23,6 +23,8 @@ package struct Limits: Sendable, Equatable {
   package var upstreamConnections = 512
   /// How many of them are kept while nobody uses them; `null` in the file is `Int.max`.
   package var upstreamIdleConnections = Int.max
+  /// Large bodies that each data loop has the kernel pass on at a time.
+  package var splicedBodies = 64
   /// Token calls that one token host gets at the same time.
   package var tokenCallsPerHost = 16
   /// Bytes a second that a body or a reader must make; 0 asks for nothing.
@@ -86,6 +88,9 @@ extension Limits {
       .count(
         "upstream_idle_connections", \.upstreamIdleConnections, 0...10_000_000, perRoute: true,
         "How many of them are kept while nobody uses them; null: all."),
+      .count(
+        "spliced_bodies", \.splicedBodies, 0...10_000, perRoute: false,
+        "Large bodies that each worker passes on inside the kernel (splice) at a time; others are copied."),
       .count(
         "token_calls_per_host", \.tokenCallsPerHost, 1...10_000, perRoute: false,
         "Token calls that one token host gets at the same time."),

@@ -17,8 +17,8 @@ enum LeaseQuestion: Sendable {
 
 /// Confined to its loop.
 final class LeaseCache: Runnable {
-  /// 10 to 20 µs each, for going on as for an error, beside the events of the turn.
-  private static let resumedPerTurn = 16
+  /// 10 to 30 µs each, for going on as for an error, beside the events of the turn.
+  private static let resumedPerTurn = 8
 
   /// What one that waited goes on with.
   private enum Outcome {

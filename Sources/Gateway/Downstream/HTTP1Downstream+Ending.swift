@@ -4,6 +4,7 @@ internal import EventLoop
 extension HTTP1Downstream {
   func endConnection() {
     if callerCloses, case .answering = phase, stream.unsent == 0, input == nil { return close() }
+    stream.endRelay()
     phase = .discarding(left: Self.discardBytes)
     isBodyPaused = false
     releaseInput()

@@ -5,6 +5,8 @@ internal import HTTPWire
 extension HTTP1Downstream: DownstreamChannel {
   var hasBacklog: Bool { stream.isFull }
 
+  var bodySink: Stream? { isChunkedResponse ? nil : stream }
+
   func sendInformational(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>) {
     if head.status == 100 { awaitsContinue = false }
     ResponseWriter.write(head, bytes, to: stream, tail: .informational)

@@ -113,7 +113,24 @@ final class HTTP1Downstream: StreamDelegate {
     isTaking = true
     let taken = take(bytes)
     isTaking = false
-    if taken < bytes.count, !stream.isClosed { keep(bytes.extracting(taken...)) }
+    if stream.isClosed { return }
+    if taken < bytes.count { keep(bytes.extracting(taken...)) } else { relayBody() }
+  }
+
+  /// The rest of a large body need not be looked at.
+  private func relayBody() {
+    guard case .body(let remaining) = phase, remaining >= Stream.worthRelaying, let sink = exchange?.requestSink else {
+      return
+    }
+    stream.relay(to: sink, atMost: remaining)
+  }
+
+  func stream(_ stream: Stream, didRelay count: Int) {
+    guard case .body(let remaining) = phase, let exchange else { return stream.endRelay() }
+    rate.add(count)
+    phase = .body(remaining: remaining - UInt64(count))
+    exchange.requestRelayed(count)
+    if remaining == UInt64(count) { endRequest() } else if exchange.requestSink == nil { stream.endRelay() }
   }
 
   func keep(_ bytes: Span<UInt8>) {
@@ -232,6 +249,7 @@ final class HTTP1Downstream: StreamDelegate {
   /// The head in `worker.requestHead` is whole and well-formed.
   func begin(_ bytes: Span<UInt8>) {
     disarm()
+    let listener = listener
     isHTTP10 = worker.requestHead.minorVersion == 0
     isHeadRequest = worker.requestHead.method == .head
     takesTrailers = worker.requestHead.acceptsTrailers

@@ -1,10 +1,13 @@
 // What the exchange asks of the wire on either side. HTTP/1.1 is one pair of implementations; the exchange knows none.
+internal import EventLoop
 internal import HTTPWire
 
 /// Towards the caller, for one request. Implementations are confined to the exchange's loop.
 protocol DownstreamChannel: AnyObject {
   /// Bytes of the response that the caller has not taken yet.
   var hasBacklog: Bool { get }
+  /// Takes the response's body as it is; nil when it needs a framing of its own.
+  var bodySink: Stream? { get }
   /// The response's framing and whether the caller takes trailers are the channel's matter.
   func sendInformational(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>)
   func sendHead(_ head: borrowing ResponseHead, _ bytes: Span<UInt8>)
@@ -26,6 +29,8 @@ protocol DownstreamChannel: AnyObject {
 protocol UpstreamChannel: AnyObject {
   /// Bytes of the request that the upstream has not taken yet.
   var hasBacklog: Bool { get }
+  /// Takes the request's body as it is; nil when it needs a framing of its own.
+  var bodySink: Stream? { get }
   /// Sends the exchange's request head, with the lease's fields last.
   func sendHead(of exchange: Exchange)
   func sendData(_ bytes: Span<UInt8>)

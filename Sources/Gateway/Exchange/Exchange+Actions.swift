@@ -82,7 +82,7 @@ extension Exchange: TimerHandler {
     if machine.isBodyUnsent { settleBody(after: response.head.status) }
     response.headBytes.withSpan { forward(response.head, $0) }
     response.body.withSpan { bytes in
-      passedOn(bytes)
+      passedOn(bytes.count)
       if bytes.count > 0 { downstream?.sendData(bytes) }
     }
     if response.hasEnded {

@@ -44,6 +44,22 @@ extension Exchange {
     }
   }
 
+  /// Where the rest of the body goes as it is: nothing of it is to be kept, counted against a limit or held back any more.
+  var requestSink: Stream? {
+    guard isSending, !isRequestCut, !body.isWhole, body.kept == nil,
+      machine.state == .awaitingHead || machine.state == .responding
+    else { return nil }
+    return upstream?.bodySink
+  }
+
+  /// So many bytes of the body have gone there, or will with the upstream's next drain.
+  func requestRelayed(_ count: Int) {
+    worker.counters.received(count, route: Int(plan.index))
+    body.pass(count)
+    if !isResponsePaused { arm(plan.streamIdleTimeout) }
+    if upstream?.hasBacklog == true { pauseBody() }
+  }
+
   func requestEnd(trailers: [Field], _ bytes: Span<UInt8>) {
     body.isComplete = true
     // It was small enough after all: a 401 finds all of it kept.

@@ -14,7 +14,7 @@ final class Exchange {
 
   // The request.
   var request = RequestHead()
-  private(set) var requestBytes: ByteBuffer
+  let requestBytes: ByteBuffer
   private(set) var plan: RoutePlan
   private(set) var peer: SocketAddress = .unix(path: "")
   /// The path as it is forwarded, without the query: a part of the request's bytes.
@@ -295,7 +295,7 @@ final class Exchange {
   func responseData(_ bytes: Span<UInt8>) {
     if machine.state == .responding {
       guard let downstream else { return }
-      passedOn(bytes)
+      passedOn(bytes.count)
       downstream.sendData(bytes)
       if downstream.hasBacklog { pauseResponse() }
       return
@@ -305,9 +305,18 @@ final class Exchange {
     if let held, held.body.count >= HeldResponse.bodyLimit { pauseResponse() }
   }
 
-  func passedOn(_ bytes: Span<UInt8>) {
-    trace.bytesOut &+= UInt64(bytes.count)
-    worker.counters.passedOn(bytes.count, route: Int(plan.index))
+  func passedOn(_ count: Int) {
+    trace.bytesOut &+= UInt64(count)
+    worker.counters.passedOn(count, route: Int(plan.index))
+  }
+
+  /// Where the rest of the response's body goes as it is.
+  var responseSink: Stream? { machine.state == .responding ? downstream?.bodySink : nil }
+
+  /// So many bytes of the body have gone there, or will with the caller's next drain.
+  func responseRelayed(_ count: Int) {
+    passedOn(count)
+    if downstream?.hasBacklog == true { pauseResponse() }
   }
 
   func pauseResponse() {

@@ -44,6 +44,9 @@ struct RequestBody {
     buffer.append(bytes)
   }
 
+  /// Bytes have come that nobody could keep.
+  mutating func pass(_ count: Int) { received += UInt64(count) }
+
   private mutating func hasRoom(for count: Int, _ budget: ReplayBudget) -> Bool {
     let missing = keptCount + count - reserved
     if missing <= 0 { return true }

@@ -79,7 +79,7 @@ extension ControlPlane {
         .reload(
           LoopSettings(
             plan: plans.plans[index], forwarding: plans.forwarding[index], leases: leases, log: new.log,
-            accessLog: accessLogFile, tracing: new.otlp?.tracing, listening: sockets.all)))
+            accessLog: accessLogFile, tracing: new.otlp?.tracing, listening: sockets.all, relays: limits.relays(new))))
     }
     watchNames(plans.plans.first?.upstreams ?? [])
     let after = ConfigurationChanges.Side(configuration: new, places: places, authorities: authorities)

@@ -16,6 +16,8 @@ struct LoopSettings: Sendable {
   /// nil: requests are not traced.
   let tracing: TracingSettings?
   let listening: [ListeningSocket]
+  /// Large bodies that are passed on without a look at a time.
+  let relays: Int
 }
 
 /// A listening socket of the process, which belongs to the control loop.

@@ -46,6 +46,14 @@ struct ProcessLimits {
     _ configuration: GatewayConfiguration, _ places: PlanPlaces, _ descriptors: UInt64
   ) -> Int {
     let upstream = Set(places.ofUpstreams.joined()).reduce(0) { $0 + places.upstreams[$1].connections }
-    return 16 + 8 * configuration.workers + min(upstream, Int(clamping: descriptors) / 4)
+    let own = 16 + (8 + 2 * relays(configuration, descriptors)) * configuration.workers
+    return own + min(upstream, Int(clamping: descriptors) / 4)
+  }
+
+  /// Large bodies that a loop passes on without a look at a time; each takes two descriptors.
+  func relays(_ configuration: GatewayConfiguration) -> Int { Self.relays(configuration, descriptors) }
+
+  private static func relays(_ configuration: GatewayConfiguration, _ descriptors: UInt64) -> Int {
+    min(configuration.limits.splicedBodies, Int(clamping: descriptors) / 256)
   }
 }

@@ -18,6 +18,7 @@ extension Worker {
     takeAccessLog(settings)
     takeTracing(settings)
     takeListeners(settings.listening)
+    loop.relays.limit = settings.relays
     // What used them last must not keep the old plan alive.
     for exchange in spareExchanges { exchange.forget() }
     withExtendedLifetime(old) {}

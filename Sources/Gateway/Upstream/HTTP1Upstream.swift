@@ -111,9 +111,11 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
 
   var hasBacklog: Bool { stream.isFull }
 
+  var bodySink: Stream? { isChunkedRequest ? nil : stream }
+
   func sendHead(of exchange: Exchange) {
     isChunkedRequest = exchange.request.framing == .chunked
-    RequestWriter.write(exchange, to: stream)
+    RequestWriter.write(exchange, to: pool.target, stream)
   }
 
   func sendData(_ bytes: Span<UInt8>) {
@@ -141,6 +143,7 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
 
   func letGo() {
     exchange = nil
+    stream.endRelay()
     if stream.isClosed { return close() }
     if case .complete = phase, isReusable { return goBack() }
     // An answer that ends soon is cheaper to read than a new connection is to make.
@@ -185,11 +188,27 @@ final class HTTP1Upstream: StreamDelegate, TimerHandler, UpstreamChannel {
         if input.isEmpty, !stream.isClosed { releaseInput() }
       } else {
         let taken = try take(bytes)
-        if taken < bytes.count, !stream.isClosed { keep(bytes.extracting(taken...)) }
+        if stream.isClosed { return }
+        if taken < bytes.count { keep(bytes.extracting(taken...)) } else { relayBody() }
       }
     } catch {
       fail(GatewayError(.malformedResponse(error.rule)))
     }
+  }
+
+  /// The rest of a large body need not be looked at.
+  private func relayBody() {
+    guard case .body(let remaining) = phase, remaining >= Stream.worthRelaying, let sink = exchange?.responseSink else {
+      return
+    }
+    stream.relay(to: sink, atMost: remaining)
+  }
+
+  func stream(_ stream: Stream, didRelay count: Int) {
+    guard case .body(let remaining) = phase, let exchange else { return stream.endRelay() }
+    phase = .body(remaining: remaining - UInt64(count))
+    exchange.responseRelayed(count)
+    if remaining == UInt64(count) { complete() } else if exchange.responseSink == nil { stream.endRelay() }
   }
 
   private func take(_ buffer: ByteBuffer) throws(WireError) -> Int {

@@ -21,11 +21,11 @@ enum RequestWriter {
     FieldNameSet(.xRequestID), FieldNameSet(.maxForwards),
   ]
 
-  static func write(_ exchange: Exchange, to stream: Stream) {
+  static func write(_ exchange: Exchange, to target: UpstreamTarget, _ stream: Stream) {
     let plan = exchange.plan
     let worker = exchange.worker
     let isTrusted = worker.isTrustedProxy(exchange.peer)
-    let hostLine = exchange.pool?.target.hostLine ?? []
+    let hostLine = target.hostLine
     let via = worker.forwarding.via
     let rendered = exchange.lease?.rendered
     exchange.requestBytes.withSpan { bytes in

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -204,6 +205,14 @@ ssize_t writev(int fd, const struct iovec *parts, int count) { return moved(sysc
 int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event) {
   if (in_data_loop()) ADD(epoll_changes, 1);
   return syscall(SYS_epoll_ctl, epoll, operation, fd, event);
+}
+
+// Between a socket and a pipe: into the pipe counts as received, out of it as sent.
+ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t size, unsigned flags) {
+  ssize_t count = syscall(SYS_splice, in, in_offset, out, out_offset, size, flags);
+  struct stat source;
+  int is_socket = fstat(in, &source) == 0 && S_ISSOCK(source.st_mode);
+  return is_socket ? received(in, count) : sent(count);
 }
 
 static uint64_t cpu_time(void) {

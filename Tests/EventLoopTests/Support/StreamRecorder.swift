@@ -4,6 +4,8 @@
 final class StreamRecorder: StreamDelegate {
   var bytes: [UInt8] = []
   var reads = 0
+  /// Bytes that went to another stream.
+  var relayed = 0
   var largestRead = 0
   var connects = 0
   var ends = 0
@@ -14,6 +16,8 @@ final class StreamRecorder: StreamDelegate {
   var wasReadWhilePaused = false
   var onConnect: ((Stream) -> Void)?
   var onRead: ((Stream, Span<UInt8>) -> Void)?
+  var onRelay: ((Stream, Int) -> Void)?
+  var onDrain: (() -> Void)?
   var onFinishReading: ((Stream) -> Void)?
 
   var text: String { String(decoding: bytes, as: UTF8.self) }
@@ -30,10 +34,18 @@ final class StreamRecorder: StreamDelegate {
     unsafe span.withUnsafeBufferPointer { unsafe bytes.append(contentsOf: $0) }
     onRead?(stream, span)
   }
+  func stream(_ stream: Stream, didRelay count: Int) {
+    if stream.isPaused { wasReadWhilePaused = true }
+    relayed += count
+    onRelay?(stream, count)
+  }
   func streamDidFinishReading(_ stream: Stream) { onFinishReading?(stream) }
   func streamDidEnd(_ stream: Stream) { ends += 1 }
   func streamDidHangUp(_ stream: Stream) { hangUps += 1 }
-  func streamDidDrain(_ stream: Stream) { drains += 1 }
+  func streamDidDrain(_ stream: Stream) {
+    drains += 1
+    onDrain?()
+  }
   func streamDidFailWriting(_ stream: Stream, _ error: StreamError) { writeError = error }
   func streamDidFail(_ stream: Stream, _ error: StreamError) { self.error = error }
 }

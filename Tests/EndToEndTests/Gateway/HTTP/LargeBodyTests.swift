@@ -9,7 +9,8 @@ import TokenKit
   static let digest = BodyDigest.ofPattern(count: size)
 
   /// `/download?…` answers with the pattern; `/upload` takes the body in and says what it was.
-  private static func start(recording: Recording = .requests) async throws -> Relay {
+  /// - Parameter spliced: bodies that the kernel passes on at a time; the others are copied.
+  private static func start(recording: Recording = .requests, spliced: Int = 64) async throws -> Relay {
     try await .start(
       recording: recording,
       script: ServerScript(
@@ -25,13 +26,15 @@ import TokenKit
               body: request.head.query("close") != nil
                 ? .untilClose(BodyPattern.prefix(size))
                 : .pattern(
-                  Int(request.head.query("size") ?? "") ?? size, isChunked: request.head.query("chunked") != nil)))
-        }))
+                  Int(request.head.query("size") ?? "") ?? size, isChunked: request.head.query("chunked") != nil),
+              cut: request.head.query("cut").map { .init(afterBytes: size / 2, isReset: $0 == "reset") }))
+        })
+    ) { configuration, _ in configuration.limits = ["spliced_bodies": .int(spliced)] }
   }
 
-  @Test(arguments: ["/download", "/download?chunked", "/download?close"])
-  func tenMebibytesDownArriveByteForByte(_ target: String) async throws {
-    let relay = try await Self.start()
+  @Test(arguments: ["/download", "/download?chunked", "/download?close"], [64, 0])
+  func tenMebibytesDownArriveByteForByte(_ target: String, spliced: Int) async throws {
+    let relay = try await Self.start(spliced: spliced)
     let response = try await relay.talk { client in
       try client.send("GET \(target) HTTP/1.1\r\nHost: localhost\r\n\r\n")
       return try client.response(keepsBody: false, within: .seconds(60))
@@ -41,8 +44,9 @@ import TokenKit
     #expect(response.fields.contains("Transfer-Encoding") == (target != "/download"))
   }
 
-  @Test(arguments: [false, true]) func tenMebibytesUpArriveByteForByte(isChunked: Bool) async throws {
-    let relay = try await Self.start()
+  @Test(arguments: [false, true], [64, 0])
+  func tenMebibytesUpArriveByteForByte(isChunked: Bool, spliced: Int) async throws {
+    let relay = try await Self.start(spliced: spliced)
     let report = try await LoadRun(
       to: relay.address, callers: 1, .requestsPerCaller(2),
       OutgoingRequest("POST", "/upload", body: .pattern(Self.size, isChunked: isChunked))
@@ -51,6 +55,35 @@ import TokenKit
     #expect(report.connections == 1)
     #expect(relay.origin.record.violations == [])
     #expect(relay.origin.record.requests.allSatisfy { $0.fields.contains("Transfer-Encoding") == isChunked })
+  }
+
+  @Test(arguments: ["end", "reset"]) func aLargeAnswerThatBreaksOffIsSeenAsCut(_ way: String) async throws {
+    let relay = try await Self.start()
+    do {
+      let response = try await relay.talk { client in
+        try client.send("GET /download?cut=\(way) HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return try client.response(keepsBody: false, within: .seconds(60))
+      }
+      Issue.record("a whole answer: \(response.status)")
+    } catch ClientError.violation(let violation) {
+      #expect(violation.description.hasPrefix("cut off"), "\(violation)")
+    } catch ClientError.system(let error) {
+      #expect(error.description.contains("recv"), "\(error)")
+    }
+    try await relay.expectUpload()
+  }
+
+  /// Bytes behind a body of which the gateway saw nothing.
+  @Test func bytesBehindALargeBodyNeverBecomeAnAnswer() async throws {
+    let size = 1 << 20
+    let answer =
+      Array("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n".utf8) + BodyPattern.prefix(size)
+      + Array("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison".utf8)
+    let relay = try await Relay.start { _ in .raw(answer, closes: false) }
+    let digest = BodyDigest.ofPattern(count: size)
+    let report = try await LoadRun(to: relay.address, callers: 4, .requestsPerCaller(8), OutgoingRequest("/x"))
+      .check { $0.fingerprint == digest ? nil : "not the body" }.run()
+    #expect(report.count == 32 && report.isAll(200), "\(report.failures)")
   }
 
   @Test func bodiesGoBothWaysAtOnceOnSeveralConnections() async throws {
