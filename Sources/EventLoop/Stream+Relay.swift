@@ -139,7 +139,7 @@ extension Stream {
         sent &+= UInt64(count)
         continue
       }
-      switch errno {
+      switch count == 0 ? EPIPE : errno {
       case EINTR: continue
       case EAGAIN:
         isWriteBlocked = true
