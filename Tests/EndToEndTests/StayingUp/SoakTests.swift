@@ -124,7 +124,8 @@ private let soakSeconds =
       "with a token", "downloads", "uploads", "resets of the upstream", "truncated answers", "callers that went away",
       "slow callers", "answers between restarts",
     ] { #expect(answers[kind] ?? 0 > 10, "\(kind): \(answers)") }
-    #expect(rig.sandbox.counters(.vinid).granted >= soakSeconds / (5 * Pace.slowness), "\(rig.sandbox.counters(.vinid))")
+    #expect(
+      rig.sandbox.counters(.vinid).granted >= soakSeconds / (5 * Pace.slowness), "\(rig.sandbox.counters(.vinid))")
     #expect(rig.sandbox.counters(.vinid).spentTokenSeen == 0 && rig.origin.record.violations.isEmpty)
     // What is idle is closed after its time, and then there is what there was.
     try await Deadline.wait("all descriptors are back", within: .seconds(30)) {
