@@ -63,9 +63,9 @@ package final class TemporaryDirectory: Sendable {
     defer { unsafe closedir(directory) }
     var names: [String] = []
     while let entry = unsafe readdir(directory) {
-      let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      }
+      guard let start = unsafe entry.pointer(to: \.d_name) else { continue }
+      // Not the array as a value: an entry ends with its name, and behind the last one may be nothing.
+      let name = unsafe String(cString: UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self))
       if name != ".", name != ".." { names.append(name) }
     }
     return names
