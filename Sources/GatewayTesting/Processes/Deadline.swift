@@ -16,6 +16,9 @@ package enum Pace {
     guard let text = unsafe getenv("GATEWAY_TEST_SLOWNESS") else { return 1 }
     return unsafe max(1, Int(String(cString: text)) ?? 1)
   }()
+
+  /// Bytes that such a build keeps back of what was freed, and its shadow of them.
+  package static var keptBack: Int { slowness > 1 ? 32 << 20 : 0 }
 }
 
 package enum Deadline {
