@@ -58,8 +58,9 @@ package final class EventLoop {
   }
 
   /// Events of one turn. More would save next to nothing and make turns long: those that come in a burst, such as
-  /// requests that waited for the same lease or need a new connection each, take 20 to 30 µs.
-  private static let eventCapacity = 16
+  /// requests that waited for the same lease or need a new connection each, take 20 to 30 µs. With 16 a small request costs
+  /// 5 % more.
+  private static let eventCapacity = 32
   /// Bytes of the buffer that all streams of the loop read into, and what one of them may read in a turn.
   package static let scratchSize = 256 * 1024
 
