@@ -66,7 +66,7 @@ extension Stream {
 
   /// The next `count` bytes go to `sink`, behind what was written to it, and `stream(_:didRelay:)` says how many they were.
   /// Where that is not possible, now or later, they are read as ever: the delegate must be able to deal with either. Both
-  /// streams are of one loop.
+  /// streams are of one loop, and the process ignores SIGPIPE: splice(2) knows no MSG_NOSIGNAL.
   package func relay(to sink: Stream, atMost count: UInt64) {
     if relay != nil || tls != nil || sink.tls != nil || isClosed || sink.isClosed { return }
     guard let relay = loop.relays.acquire() else { return }

@@ -16,6 +16,7 @@ import Testing
   private let sinkRecorder = StreamRecorder()
 
   init() throws {
+    Process.ignoreBrokenPipes()
     test = try TestLoop()
     test.loop.relays.limit = 1
     let (in1, in2) = try Pairs.tcp()

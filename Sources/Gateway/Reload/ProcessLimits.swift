@@ -54,6 +54,7 @@ struct ProcessLimits {
   func relays(_ configuration: GatewayConfiguration) -> Int { Self.relays(configuration, descriptors) }
 
   private static func relays(_ configuration: GatewayConfiguration, _ descriptors: UInt64) -> Int {
-    min(configuration.limits.splicedBodies, Int(clamping: descriptors) / 256)
+    // Whatever the number of loops, most descriptors are for connections.
+    min(configuration.limits.splicedBodies, Int(clamping: descriptors) / (256 * max(1, configuration.workers)))
   }
 }
